@@ -173,11 +173,11 @@ async def test_the_time_is_returned_for_the_requested_zone(zone: str, text: str)
 
 async def test_the_clock_is_the_systems() -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    told = datetime.fromisoformat(
+    returned = datetime.fromisoformat(
         (await CurrentTimeTool(ToolsConfig()).run(CurrentTimeArguments())).split()[0]
     )
 
-    assert before <= told <= datetime.now(UTC)
+    assert before <= returned <= datetime.now(UTC)
 
 
 async def test_without_a_zone_database_only_utc_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:

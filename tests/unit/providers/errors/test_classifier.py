@@ -278,9 +278,9 @@ def test_error_bodies_of_any_depth_and_size_are_parsed_within_limits() -> None:
         nested = {"error": nested}
     assert type(classify_response(400, json.dumps(nested).encode(), None)) is UpstreamRejected
     wide = {"errors": [{"message": f"bad {n}"} for n in range(5000)]}
-    told = classify_response(400, json.dumps(wide).encode(), None).upstream_reply
-    assert told is not None
-    assert told.reason == "bad 0"
+    reply = classify_response(400, json.dumps(wide).encode(), None).upstream_reply
+    assert reply is not None
+    assert reply.reason == "bad 0"
 
 
 @pytest.mark.parametrize(
@@ -309,9 +309,9 @@ def test_error_bodies_of_any_depth_and_size_are_parsed_within_limits() -> None:
     ],
 )
 def test_the_providers_message_is_recorded_for_operators(body: bytes, reason: str, param: str | None) -> None:
-    told = classify_response(400, body, None).upstream_reply
-    assert told is not None
-    assert (told.status, told.reason, told.param) == (400, reason, param)
+    reply = classify_response(400, body, None).upstream_reply
+    assert reply is not None
+    assert (reply.status, reply.reason, reply.param) == (400, reason, param)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ async def drawn(answer: Any) -> tuple[list[ImageCompleted], dict[str, str]]:
 
 
 async def test_an_image_is_generated_with_configured_headers() -> None:
-    pictures, headers = await drawn({"candidates": [DRAWN | {"finishReason": "STOP"}]})
-    assert len(pictures) == 1
+    images, headers = await drawn({"candidates": [DRAWN | {"finishReason": "STOP"}]})
+    assert len(images) == 1
     assert (headers["x-goog-api-key"], headers["x-tunnel"]) == ("k", "abc")
 
 

@@ -23,7 +23,7 @@ from tests.support.upstreams.http_server import ReceivedCall
 from tests.support.upstreams.ollama_server import OllamaUpstream
 from tests.support.upstreams.openai_server import OpenAIUpstream, Raw, Refusal, Reply
 
-PNG = b"\x89PNG\r\n\x1a\n a picture"
+PNG = b"\x89PNG\r\n\x1a\n an image"
 INLINE = base64.b64encode(PNG).decode()
 
 
@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-class Pictures(OpenAIUpstream):
+class ImagesUpstream(OpenAIUpstream):
     """Its images can be downloaded from `/v1/files/…`."""
 
     def lookup(self, call: ReceivedCall) -> bytes | None:
@@ -41,8 +41,8 @@ class Pictures(OpenAIUpstream):
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Pictures]:
-    async with Pictures() as server:
+async def upstream() -> AsyncIterator[ImagesUpstream]:
+    async with ImagesUpstream() as server:
         yield server
 
 
@@ -63,7 +63,7 @@ HEADERS = {"headers": {"Api-Key": "k", "Authorization": "Basic x"}}
 
 
 async def test_headers_and_key_are_sent_with_every_kind_of_call(
-    upstream: Pictures, http: httpx.AsyncClient
+    upstream: ImagesUpstream, http: httpx.AsyncClient
 ) -> None:
     await embedder(upstream, http, **HEADERS).embed(EmbeddingRequest("m", ("a",)))
     upstream.script(Raw([json.dumps({"data": [{"b64_json": INLINE}]}).encode()], "application/json"))
@@ -84,7 +84,7 @@ async def test_ollama_gets_its_key(http: httpx.AsyncClient) -> None:
 
 
 async def test_base64_is_requested_only_if_the_client_does(
-    upstream: Pictures, http: httpx.AsyncClient
+    upstream: ImagesUpstream, http: httpx.AsyncClient
 ) -> None:
     made = embedder(upstream, http)
     await made.embed(EmbeddingRequest("m", ("a",)))
@@ -93,7 +93,7 @@ async def test_base64_is_requested_only_if_the_client_does(
 
 
 async def test_a_server_that_rejects_base64_is_asked_for_numbers(
-    upstream: Pictures, http: httpx.AsyncClient
+    upstream: ImagesUpstream, http: httpx.AsyncClient
 ) -> None:
     made = embedder(upstream, http)
     upstream.script(Refusal(400), Reply(), Reply())
@@ -104,7 +104,7 @@ async def test_a_server_that_rejects_base64_is_asked_for_numbers(
 
 
 async def test_a_rejection_without_base64_is_the_callers_error(
-    upstream: Pictures, http: httpx.AsyncClient
+    upstream: ImagesUpstream, http: httpx.AsyncClient
 ) -> None:
     made = embedder(upstream, http)
     upstream.script(Refusal(400), Refusal(400), Reply())
@@ -122,19 +122,21 @@ async def test_a_rejection_without_base64_is_the_callers_error(
     ]
 
 
-async def vectors_of(upstream: Pictures, http: httpx.AsyncClient, step: Raw, **fields: Any) -> Embeddings:
+async def vectors_of(
+    upstream: ImagesUpstream, http: httpx.AsyncClient, step: Raw, **fields: Any
+) -> Embeddings:
     upstream.script(step)
     return await embedder(upstream, http).embed(EmbeddingRequest("m", **{"texts": ("a", "b"), **fields}))
 
 
-async def test_items_without_an_index_are_in_order(upstream: Pictures, http: httpx.AsyncClient) -> None:
+async def test_items_without_an_index_are_in_order(upstream: ImagesUpstream, http: httpx.AsyncClient) -> None:
     made = await vectors_of(upstream, http, answer([1.0, 0.0], [0.0, 1.0]))
     assert made.vectors.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize("indexes", [(0, 0), (1, 2), (0, None), (True, False), ("0", "1")])
 async def test_invalid_indexes_are_a_broken_response(
-    upstream: Pictures, http: httpx.AsyncClient, indexes: tuple[Any, Any]
+    upstream: ImagesUpstream, http: httpx.AsyncClient, indexes: tuple[Any, Any]
 ) -> None:
     items = [{"index": at, "embedding": [1.0, 2.0]} for at in indexes]
     with pytest.raises(UpstreamBroken):
@@ -142,7 +144,7 @@ async def test_invalid_indexes_are_a_broken_response(
 
 
 async def test_ignored_dimensions_are_truncated_and_too_few_are_reported(
-    upstream: Pictures, http: httpx.AsyncClient
+    upstream: ImagesUpstream, http: httpx.AsyncClient
 ) -> None:
     made = await vectors_of(upstream, http, answer([3.0, 4.0, 9.0], [0.0, 2.0, 9.0]), dimensions=2)
     assert np.allclose(made.vectors, [[0.6, 0.8], [0.0, 1.0]])
@@ -151,7 +153,9 @@ async def test_ignored_dimensions_are_truncated_and_too_few_are_reported(
     assert refused.value.param == "dimensions"
 
 
-async def test_tokens_and_unknown_fields_are_passed_on(upstream: Pictures, http: httpx.AsyncClient) -> None:
+async def test_tokens_and_unknown_fields_are_passed_on(
+    upstream: ImagesUpstream, http: httpx.AsyncClient
+) -> None:
     made = await vectors_of(
         upstream,
         http,
@@ -165,7 +169,7 @@ async def test_tokens_and_unknown_fields_are_passed_on(upstream: Pictures, http:
 
 
 async def pictures_of(
-    upstream: Pictures, http: httpx.AsyncClient, item: Any, model: str = "flux", **options: Any
+    upstream: ImagesUpstream, http: httpx.AsyncClient, item: Any, model: str = "flux", **options: Any
 ) -> list[bytes]:
     upstream.script(Raw([json.dumps({"data": [item]}).encode()], "application/json"))
     images = OpenAIImages("up", config(upstream, **options), Timeouts(), http)
@@ -185,7 +189,7 @@ async def pictures_of(
     ],
 )
 async def test_base64_images_are_requested_from_servers_that_return_urls(
-    upstream: Pictures, http: httpx.AsyncClient, model: str, options: dict[str, Any], wanted: str | None
+    upstream: ImagesUpstream, http: httpx.AsyncClient, model: str, options: dict[str, Any], wanted: str | None
 ) -> None:
     assert await pictures_of(upstream, http, {"b64_json": INLINE}, model, **options) == [PNG]
     assert upstream.calls[0].body.get("response_format") == wanted
@@ -193,13 +197,13 @@ async def test_base64_images_are_requested_from_servers_that_return_urls(
 
 
 @pytest.mark.parametrize("field", ["b64_json", "url"])
-async def test_a_data_url_is_an_image(upstream: Pictures, http: httpx.AsyncClient, field: str) -> None:
+async def test_a_data_url_is_an_image(upstream: ImagesUpstream, http: httpx.AsyncClient, field: str) -> None:
     given = {field: f"data:image/png;base64,{INLINE}"}
     assert await pictures_of(upstream, http, given) == [PNG]
 
 
 async def test_an_image_url_of_the_providers_origin_is_downloaded(
-    upstream: Pictures, http: httpx.AsyncClient
+    upstream: ImagesUpstream, http: httpx.AsyncClient
 ) -> None:
     assert await pictures_of(upstream, http, {"url": f"{upstream.url}/files/1.png"}) == [PNG]
     [fetched] = upstream.lookups
@@ -214,7 +218,7 @@ async def test_an_image_url_of_the_providers_origin_is_downloaded(
     ],
 )
 async def test_no_other_image_url_is_downloaded(
-    upstream: Pictures, http: httpx.AsyncClient, url: Any
+    upstream: ImagesUpstream, http: httpx.AsyncClient, url: Any
 ) -> None:
     with pytest.raises(UpstreamBroken):
         await pictures_of(upstream, http, {"url": url})

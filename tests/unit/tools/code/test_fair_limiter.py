@@ -80,7 +80,7 @@ async def test_code_of_another_account_runs_during_a_flood_of_endless_programs()
     ]
     await asyncio.sleep(0)
     try:
-        made = await code.run_in_turn(CodeArguments(code="6 * 7"), TurnServices(account="somebody"))
+        made = await code.run_in_turn(CodeArguments(code="6 * 7"), TurnServices(account="other"))
         assert "42" in made.text
         assert sum(task.done() for task in flood) <= 3
     finally:

@@ -69,7 +69,7 @@ def test_native_code_can_write_no_byte_and_start_no_process(layer: Isolation, tm
 
 def test_native_code_in_bwrap_sees_nothing_of_the_machine(layer: Isolation) -> None:
     if layer.name != "bwrap":
-        pytest.skip("a plain process sees the machine's files as nobody does")
+        pytest.skip("a plain process sees the machine's files, even as nobody")
 
     seen = (
         shell(layer, "echo /*; echo /proc/*; echo $$; read line < /etc/passwd").stdout.decode().splitlines()
@@ -206,8 +206,8 @@ def test_isolation_whose_limits_cannot_be_set_does_not_work() -> None:
 def test_every_limit_of_the_interpreter_is_given() -> None:
     interpreter = find_interpreter()
     assert interpreter is not None
-    told = subprocess.run([interpreter, "--help"], capture_output=True, text=True, check=True).stdout
-    known = {word for word in told.split() if word.startswith(("--max-", "--gc-"))}
+    help_text = subprocess.run([interpreter, "--help"], capture_output=True, text=True, check=True).stdout
+    known = {word for word in help_text.split() if word.startswith(("--max-", "--gc-"))}
 
     given = {option.partition("=")[0] for option in RunLimits.from_config(CodeConfig()).interpreter_options()}
 

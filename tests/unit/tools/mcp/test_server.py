@@ -127,9 +127,9 @@ async def test_a_server_gets_path_and_configured_variables_only(
 
 async def test_content_that_is_not_text_is_replaced_by_a_note() -> None:
     async with registry(settings()) as tools:
-        picture = await ask(tools, "files__picture")
+        image = await ask(tools, "files__picture")
         binary = await ask(tools, "files__binary")
-    assert picture.content == (
+    assert image.content == (
         "Before.\n[image (image/png), left out]\n[link to the resource report, left out]"
     )
     assert binary.content == "[binary data, left out]"
