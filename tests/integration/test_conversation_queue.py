@@ -50,7 +50,7 @@ async def workers(
 
 
 class Talk:
-    """A conversation whose second turn is held up by its upstream until `go` is set."""
+    """A conversation whose second turn is blocked by its upstream until `go` is set."""
 
     def __init__(self, workers: tuple[Gateway, Gateway], person: Account, upstream: OpenAIUpstream) -> None:
         self.workers = workers
@@ -71,7 +71,7 @@ class Talk:
         return await gateway.http.post("/api/chat", json=body, headers=self.person.headers)
 
     async def queued(self, message: str, worker: int, place: int) -> asyncio.Task[httpx.Response]:
-        """A turn that waits, once it is in the queue."""
+        """Send a turn and return once it is queued."""
         asked = asyncio.create_task(self.ask(message, worker, on_busy="queue"))
         count = "SELECT 1 FROM waiting_turns WHERE conversation_id = :c HAVING count(*) = :n"
         await wait_for_row(self.engine, count, c=UUID(self.id), n=place)

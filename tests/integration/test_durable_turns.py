@@ -50,7 +50,7 @@ def config_of(upstream: OpenAIUpstream) -> dict[str, object]:
 async def workers(
     database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUpstream
 ) -> AsyncIterator[tuple[Gateway, Gateway]]:
-    # With such a lease nothing is renewed or swept but where a test does it.
+    # With this lease nothing is renewed or recovered except by a test.
     settings = {"turn_lease_seconds": 600}
     async with two_workers(database_url, redis_url, tmp_path, config_of(upstream), **settings) as both:
         yield both
@@ -62,7 +62,7 @@ async def person(workers: tuple[Gateway, Gateway]) -> Account:
 
 
 async def ask_half(gateway: Gateway, person: Account) -> tuple[asyncio.Task[list[StreamEvent]], LiveTurn]:
-    """A stream whose upstream waits at a gate after half of its words."""
+    """A stream whose upstream pauses after half of its words."""
     following = asyncio.create_task(read_stream(gateway, person, "/api/chat/stream", body=TURN))
     tasks = gateway.container.tasks
     while not (mine := [t.live for t in tasks.persisted() if t.live and str(t.live.user_id) == person.id]):
@@ -88,7 +88,7 @@ async def expire(gateway: Gateway, live: LiveTurn | StartedTurn) -> None:
     )
 
 
-def rescue_of(gateway: Gateway) -> OrphanedTurnRecovery:
+def recovery_of(gateway: Gateway) -> OrphanedTurnRecovery:
     container = gateway.container
     return OrphanedTurnRecovery(RunningTurnRepository(container.engine), EventLog(container.valkey))
 
@@ -188,7 +188,7 @@ async def test_a_worker_that_lost_its_lease_overwrites_nothing_and_is_charged_on
     await here.container.streams.partial_answers.tick()
     await expire(here, live)
 
-    assert await rescue_of(there).end_orphaned_turns() == 1
+    assert await recovery_of(there).end_orphaned_turns() == 1
     conversation_id = str(live.conversation_id)
     body = {"message": "And now?", "model": "m", "conversation_id": conversation_id}
     next_turn = await there.http.post("/api/chat", json=body, headers=person.headers)
@@ -216,7 +216,7 @@ async def test_a_turn_that_lost_its_conversation_is_cancelled_at_the_next_renewa
     turns = TurnRepository(engine)
     held, lost, deleted = [await begin_turn(turns, UUID(person.id), f"q{n}") for n in range(3)]
     await expire(workers[0], lost)
-    await rescue_of(workers[0]).end_orphaned_turns()
+    await recovery_of(workers[0]).end_orphaned_turns()
     await fetch_rows(
         engine, "DELETE FROM conversations WHERE id = :id RETURNING 1", id=deleted.conversation_id
     )
@@ -251,13 +251,13 @@ async def test_a_dead_workers_turn_ends_with_the_text_of_its_log_on_another_work
     await asyncio.sleep(0)
     await expire(workers[0], dead)
 
-    assert await rescue_of(workers[0]).end_orphaned_turns() == 1
+    assert await recovery_of(workers[0]).end_orphaned_turns() == 1
 
     received = await following
     assert [(e.id, e.name) for e in received] == [(4, "delta"), (5, "error")]
     assert received[0].data == {"text": "quick "}
     assert received[1].data["error"]["code"] == "overloaded"
-    # What only the first listener ever saw is not kept: the text falls back to what is.
+    # Text that was sent but never stored is lost: the answer falls back to the stored text.
     assert [(e.id, e.name) for e in await beyond] == [(7, "replace"), (8, "error")]
     row = await message(workers[0], dead.answer_id)
     assert (row["status"], row["content"], row["events"]) == ("interrupted", "The quick ", 4)
@@ -278,7 +278,7 @@ async def test_a_dead_workers_turn_without_a_log_ends_with_its_stored_text(
     await running.write_partial_texts([PartialText(dead.answer_id, token - 1, "not its own", 9)], [])
     valkey = ValkeyClient("redis://127.0.0.1:1/0")
     recovery = OrphanedTurnRecovery(running, EventLog(valkey))
-    await recovery.end_orphaned_turns()  # what other tests have left in this database
+    await recovery.end_orphaned_turns()  # turns that other tests left in this database
     await expire(workers[0], dead)
     assert await recovery.end_orphaned_turns() == 1
     await running.write_partial_texts([PartialText(dead.answer_id, token, "too late", 9)], [])

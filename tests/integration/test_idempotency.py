@@ -176,7 +176,7 @@ async def test_only_the_order_of_fields_may_differ_between_repeats(
     for path, other in ((CHAT, {"message": "Hi", "max_tokens": 8}), (STREAM, body)):
         answer = await post(gateway, path, other, person.headers)
         assert code(answer) == (422, "idempotency_mismatch")
-    # A key of the same account is one of the same account's keys.
+    # An API key shares its account's idempotency keys.
     assert code(await post(gateway, COMPLETIONS, completion(), service)) == (422, "idempotency_mismatch")
     assert len(upstream.calls) == 1
 
@@ -283,7 +283,7 @@ async def test_a_keyed_turn_continues_after_a_disconnect_and_is_replayed(
         leaving.cancel()
         await asyncio.wait({leaving})
     back = asyncio.create_task(post(gateway, COMPLETIONS, completion(), service))
-    await asyncio.sleep(0.7)  # by then a turn without a key would have been called off
+    await asyncio.sleep(0.7)  # by then a turn without a key would have been cancelled
     gate.set()
     answer = await back
     assert answer.json()["choices"][0]["message"]["content"] == "Hello, world!"
@@ -343,7 +343,7 @@ async def test_a_rate_limited_request_may_be_repeated(
 async def test_a_dead_holders_key_is_taken_over_after_its_lease(
     gateway: Gateway, person: Account, upstream: OpenAIUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The claim of a process that is gone: nobody renews it.
+    # The claim of a dead process, which is not renewed.
     claim = table.IdempotencyRepository.claim
 
     async def brief(self: Any, *given: Any, **named: Any) -> Any:
@@ -354,7 +354,7 @@ async def test_a_dead_holders_key_is_taken_over_after_its_lease(
     monkeypatch.setattr(table.IdempotencyRepository, "claim", brief)
     dead = asyncio.create_task(post(gateway, COMPLETIONS, completion(), await key_of(gateway, person)))
     await upstream.wait_for_calls(1)
-    gateway.container.idempotency.service._recordings.clear()  # nor does anybody here know of it
+    gateway.container.idempotency.service._recordings.clear()  # and no recording in this worker
     answer = await post(gateway, COMPLETIONS, completion(), await key_of(gateway, person))
     assert (answer.status_code, replayed(answer), len(upstream.calls)) == (200, False, 2)
     gate.set()

@@ -271,7 +271,7 @@ async def test_a_hundred_callers_of_an_uncached_key_make_one_call(
 ) -> None:
     gate = asyncio.Event()
     first.script(Reply(gate=gate, text=("Once.",)))
-    # What is tried here is not the pool: without budgets no turn waits for its account's row.
+    # Without budgets, so that no turn waits for its account's row: the pool is not tested here.
     unlimited = config(first.url, first.url, tiers={"free": {}})
     async with running_gateway(database_url, redis_url, tmp_path, unlimited) as gateway:
         person = await gateway.sign_up()
@@ -328,7 +328,7 @@ async def test_a_disconnected_leaders_call_continues_for_its_waiters(
     others = [asyncio.create_task(complete(gateway, key)) for _ in range(10)]
     await all_running(gateway, 11)
     leader.cancel()
-    await asyncio.sleep(WATCH_AFTER_SECONDS + 0.2)  # by then its leaving has been noticed
+    await asyncio.sleep(WATCH_AFTER_SECONDS + 0.2)  # by then the disconnect has been detected
     gate.set()
     answers = await asyncio.gather(*others)
     assert {a.json()["choices"][0]["message"]["content"] for a in answers} == {"Once."}
@@ -382,7 +382,7 @@ async def test_deleting_an_account_deletes_its_cached_answers(gateway: Gateway, 
 
 
 async def all_running(gateway: Gateway, count: int) -> None:
-    """Until so many turns have been admitted and wait for their answer."""
+    """Wait until this many turns are running."""
     for _ in range(1000):
         if len(gateway.container.tasks) == count:
             return

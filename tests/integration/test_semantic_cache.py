@@ -56,7 +56,7 @@ async def chat(gateway: Gateway, person: Account, message: str, **body: Any) -> 
 
 
 async def kept(gateway: Gateway, person: Account, count: int) -> None:
-    """Until so many answers of the account are written: that happens beside its answers."""
+    """Wait until this many answers of the account are stored, in the background."""
     query = text("SELECT count(*) FROM response_embeddings WHERE user_id = :id")
     for _ in range(500):
         async with gateway.container.engine.connect() as db:
@@ -159,7 +159,7 @@ async def test_without_pgvector_turns_are_answered_and_one_warning_is_logged(
     execute_on_server(f'CREATE DATABASE "{name}"')
     engine = create_engine(database_url_for(name))
     async with engine.begin() as db:
-        # Without the right to create it, it is missing all the same.
+        # Without the privilege to create it, the extension stays missing.
         await db.execute(text("CREATE ROLE gateway_poor LOGIN"))
         await db.execute(text(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC'))
         await db.execute(text(f'GRANT CONNECT ON DATABASE "{name}" TO gateway_poor'))

@@ -32,7 +32,7 @@ def account() -> UUID:
 
 
 class Asking:
-    """Calls that the test lets end one by one, each with what it says."""
+    """Calls that the test ends one by one, each with a result."""
 
     def __init__(self) -> None:
         self.calls: list[asyncio.Future[FlightResult]] = []
@@ -56,7 +56,7 @@ def single_flight(valkey: ValkeyClient, *, lease_ms: int = 5000, **config: int) 
 
 
 async def settle() -> None:
-    """Let every task that can go on do so."""
+    """Run every task that can continue."""
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -41,11 +41,11 @@ async def test_the_leader_disconnects_and_ninety_nine_waiters_get_its_answer(
         ]
         single_flight = gateway.container.chat.service._runner._single_flight
         async with asyncio.timeout(20):
-            while sum(single_flight._waiters.values()) < 99:  # noqa: ASYNC110 - no event tells of waiters
+            while sum(single_flight._waiters.values()) < 99:  # noqa: ASYNC110 - waiters send no event
                 await asyncio.sleep(0.01)
         leader.cancel()
         await asyncio.wait({leader})
-        await asyncio.sleep(WATCH_AFTER_SECONDS + 0.2)  # by then its leaving has been noticed
+        await asyncio.sleep(WATCH_AFTER_SECONDS + 0.2)  # by then the disconnect has been detected
         gate.set()
         answers = await asyncio.gather(*others)
     assert {answer.status_code for answer in answers} == {200}

@@ -58,7 +58,7 @@ def begun(events: list[StreamEvent]) -> str:
 
 
 async def lose(gateway: Gateway, person: Account, words: int) -> list[StreamEvent]:
-    """Ask, and go away after so many words."""
+    """Start a stream and disconnect after some words."""
     return await read_stream(
         gateway,
         person,
@@ -69,14 +69,14 @@ async def lose(gateway: Gateway, person: Account, words: int) -> list[StreamEven
 
 
 async def recorded(gateway: Gateway, message_id: str) -> None:
-    """Wait until the log has all that the turn has said."""
+    """Wait until the event log has all events of the turn."""
     live = live_turn(gateway, message_id)
-    while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the recorder
+    while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the event log writer
         await asyncio.sleep(0.01)
 
 
 def live_turn(gateway: Gateway, message_id: str) -> LiveTurn:
-    """The turn as it runs there."""
+    """The running turn of that worker."""
     running = gateway.container.tasks.by_message(UUID(message_id))
     assert running is not None
     assert running.live is not None
@@ -122,7 +122,7 @@ async def test_an_ended_turn_is_replayed_with_the_same_ids_on_every_worker(
     await recorded(workers[0], begun(lost))
     gate.set()
     received = await asking
-    while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the recorder
+    while live.logged_count < len(live.broadcast):  # noqa: ASYNC110 - a tick of the event log writer
         await asyncio.sleep(0.01)
 
     for worker in workers:
@@ -157,7 +157,7 @@ async def test_without_an_event_log_the_stream_is_resumed_from_the_message(
     )
     behind = await read_stream(gateway, person, path, after=1)
     assert [(e.id, e.name) for e in behind] == [(done.id - 1, "replace"), (done.id, "done")]
-    # Who has seen all of the text gets none of it again, and who claims more than there is gets it all.
+    # A client with all of the text gets none of it again; one that claims more than exists gets it all.
     assert [e.name for e in await read_stream(gateway, person, path, after=done.id - 1)] == ["done"]
     assert [(e.id, e.name) for e in await read_stream(gateway, person, path, after=99)] == [
         (100, "replace"),

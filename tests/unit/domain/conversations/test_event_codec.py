@@ -46,7 +46,7 @@ EVENTS = st.lists(
 )
 
 
-def shown(event: ChatEvent) -> str:
+def text_of(event: ChatEvent) -> str:
     return event.text if isinstance(event, TextDelta) else ""
 
 
@@ -91,22 +91,22 @@ def test_undecodable_data_is_a_value_error(data: bytes) -> None:
 
 @given(EVENTS, st.lists(st.integers(0, 31)), st.integers(0, 35))
 def test_overlapping_batches_are_replayed_without_gaps_or_duplicates(
-    events: list[ChatEvent], cuts: list[int], told: int
+    events: list[ChatEvent], cuts: list[int], last_sent: int
 ) -> None:
-    # Each batch begins at or before the end of what was written: some were written again.
-    said = [STARTED, *events]
-    replay, found = EventLogReplay(told), []
+    # Batches may overlap: a write that seemed to fail is repeated.
+    stream = [STARTED, *events]
+    replay, found = EventLogReplay(last_sent), []
     written = 0
-    for cut in sorted({*cuts, len(said)}):
-        found += list(replay.consume(encode(max(0, written - 2) + 1, said[max(0, written - 2) : cut])))
+    for cut in sorted({*cuts, len(stream)}):
+        found += list(replay.consume(encode(max(0, written - 2) + 1, stream[max(0, written - 2) : cut])))
         written = max(written, cut)
-    found += list(replay.consume(encode_end(len(said) + 1)))
-    assert found == list(enumerate(said, 1))[told:]
+    found += list(replay.consume(encode_end(len(stream) + 1)))
+    assert found == list(enumerate(stream, 1))[last_sent:]
     assert replay.ended
-    if told <= len(said):
+    if last_sent <= len(stream):
         text = ""
-        for event in said:
-            text = event.text if isinstance(event, TextReplaced) else text + shown(event)
+        for event in stream:
+            text = event.text if isinstance(event, TextReplaced) else text + text_of(event)
         assert replay.text == text
     else:
         assert replay.text is None
