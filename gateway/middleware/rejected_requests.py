@@ -63,14 +63,15 @@ class RejectedRequestLog:
     def warn(self, event: str, code: str, **fields: Any) -> None:
         """Log a line, or count it if the limit is reached."""
         if self._window is None:
-            self._window = asyncio.get_running_loop().call_later(self.seconds, self._end_window)
+            self._window = asyncio.get_running_loop().call_later(self.seconds, self.end_window)
         if self._written_lines < self.lines:
             self._written_lines += 1
             log.warning(event, code=code, **fields)
         else:
             self._suppressed[code] = self._suppressed.get(code, 0) + 1
 
-    def _end_window(self) -> None:
+    def end_window(self) -> None:
+        """Log how many lines were suppressed and start counting again."""
         suppressed, self._suppressed = self._suppressed, {}
         self._window, self._written_lines = None, 0
         if suppressed:

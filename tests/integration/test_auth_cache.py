@@ -15,7 +15,9 @@ from gateway.cache.rate_limit import NOT_COUNTED, CountResult, RateLimiter
 from gateway.domain.accounts.models import AccountState, ApiKeyGrant
 from gateway.domain.usage.budgets import MinuteLimits
 from tests.support.accounts import PASSWORD, AccountApp, account_app, status_and_code
+from tests.support.sql_statements import recorded_statements
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.valkey_commands import recorded_commands
 
 ME = "/api/user/me"
 STATE = AccountState(role="user", tier="free", status="active", token_version=1)
@@ -109,25 +111,18 @@ async def test_without_valkey_every_request_reads_postgresql(database_url: str) 
         assert status_and_code(await person.request("GET", ME)) == (401, "token_invalid")
 
 
-async def test_cached_caller_costs_one_round_trip_and_no_query(app: AccountApp) -> None:
+async def test_cached_caller_costs_one_round_trip_and_no_query(
+    app: AccountApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = await app.sign_up()
     service = {"x-api-key": (await person.create_api_key())["secret"]}
     await app.client.get("/v1/probe", headers=service)
     await app.client.get("/api/chat/probe", headers=person.headers)
     await app.container.accounts.authenticator.aclose()
-    commands: list[tuple[object, ...]] = []
-    redis = app.container.valkey._redis
-    execute = redis.execute_command
-
-    async def count(*command: object, **options: object) -> object:
-        commands.append(command)
-        return await execute(*command, **options)
-
-    redis.execute_command = count
-    app.container.accounts.authenticator._uow = None
-    assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
-    assert (await app.client.get("/api/chat/probe", headers=person.headers)).status_code == 200
-    assert [command[0] for command in commands] == ["EVALSHA", "EVALSHA"]
+    with recorded_commands(monkeypatch) as commands, recorded_statements(monkeypatch) as statements:
+        assert (await app.client.get("/v1/probe", headers=service)).status_code == 200
+        assert (await app.client.get("/api/chat/probe", headers=person.headers)).status_code == 200
+    assert (commands, statements) == (["EVALSHA", "EVALSHA"], [])
 
 
 async def test_revocation_during_an_outage_holds_when_valkey_is_back(

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.core.database import create_engine
 from gateway.core.exceptions import NotFound
 from gateway.core.ids import new_id
-from gateway.core.request_context import current_request
 from gateway.domain.money import Usage
 from gateway.domain.usage.budgets import Reservation, ReservationRefused
 from gateway.domain.usage.turn_records import UsageOwner
@@ -27,6 +26,7 @@ from tests.support.gateway import running_gateway
 from tests.support.ledger_audit import read_ledger
 from tests.support.sql_statements import recorded_statements
 from tests.support.upstreams.openai_server import OpenAIUpstream
+from tests.support.valkey_commands import recorded_commands
 
 pytestmark = pytest.mark.usefixtures("patient_engines")
 
@@ -91,17 +91,6 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
             await ask_v1()
             await ask()
             await gateway.container.accounts.authenticator.aclose()
-            redis = gateway.container.valkey._redis
-            assert redis is not None
-            commands: list[str] = []
-            execute = redis.execute_command
-
-            async def note(*command: Any, **options: Any) -> Any:
-                if current_request() is not None:  # health checks of the engines run concurrently
-                    commands.append(command[0])
-                return await execute(*command, **options)
-
-            monkeypatch.setattr(redis, "execute_command", note)
             received = {
                 "v1": (ask_v1, "budgets"),
                 "first": (ask, "INTO messages"),
@@ -110,8 +99,10 @@ async def test_a_turn_costs_two_statements_and_its_caller_one_round_trip(
             for name, (turn, opening) in received.items():
                 if name == "first":
                     conversation.clear()
-                commands.clear()
-                with recorded_statements(monkeypatch, of_requests=True) as sent:
+                with (
+                    recorded_statements(monkeypatch, of_requests=True) as sent,
+                    recorded_commands(monkeypatch, of_requests=True) as commands,
+                ):
                     await turn()
                 assert len(sent) == 2, name
                 assert opening in sent[0]

@@ -45,7 +45,6 @@ class NgramSet:
     """The n-grams of `width` characters of one text."""
 
     def __init__(self, text: str, width: int) -> None:
-        self._width = width
         self._sorted = np.sort(ngram_hashes(text, width))
 
     def contains(self, hashes: Hashes) -> Found:

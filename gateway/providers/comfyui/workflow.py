@@ -86,13 +86,6 @@ def load_workflow(folder: Path, name: str) -> Workflow:
     return Workflow(name, graph)
 
 
-def workflow_names(folder: Path) -> tuple[str, ...]:
-    """Return the sorted names of the workflows in `folder`."""
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(path.stem for path in folder.glob("*.json") if _NAME.fullmatch(path.stem)))
-
-
 def _is_node(node: Any) -> bool:
     return (
         isinstance(node, dict)

@@ -337,7 +337,7 @@ async def test_many_rejected_requests_log_few_lines_and_count_all(
             await everything(reader)
             writer.close()
         assert len(lines) == 3
-        book._end_window()
+        book.end_window()
         assert lines[3:] == [
             {"event": "request.rejections_suppressed", "log_level": "warning",
              "not_logged": {"invalid_request": 7},
