@@ -63,15 +63,15 @@ def test_tools_of_the_same_name_in_several_namespaces_are_distinguished() -> Non
     assert names[:3] == ["search", "mcp__wiki__search", "read"]
     assert len(set(names)) == 4
     assert max(map(len, names)) <= 64
-    told = [call_fields(ToolCall("c", name, "{}"), tools) for name in names]
-    assert [(one["name"], one.get("namespace")) for one in told] == [
+    declared = [call_fields(ToolCall("c", name, "{}"), tools) for name in names]
+    assert [(one["name"], one.get("namespace")) for one in declared] == [
         ("search", None),
         ("search", "mcp__wiki__"),
         ("read", "mcp__wiki__"),
         ("search", "n" * 90),
     ]
     # Calls are returned under the client's names and shown to the model under its own.
-    for name, one in zip(names, told, strict=True):
+    for name, one in zip(names, declared, strict=True):
         assert tools.model_name(one["name"], "function", one.get("namespace")) == name
 
 
