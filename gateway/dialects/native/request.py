@@ -53,7 +53,7 @@ class TurnBody(RegenerateBody):
     metadata: Metadata = Field(default_factory=dict)
 
 
-def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
+def parse_turn(body: bytes, request_id: str, *, stream: bool) -> Turn:
     """Parse a turn of a persisted conversation.
 
     Raises:
@@ -77,11 +77,11 @@ def parse_turn(body: bytes, request_id: str, *, incremental: bool) -> Turn:
         ),
         gateway_tools=_gateway_tools(parsed),
         use_cache=parsed.cache,
-        stream=incremental,
+        stream=stream,
     )
 
 
-def parse_regenerate(message_id: str, body: bytes, request_id: str, *, incremental: bool) -> Turn:
+def parse_regenerate(message_id: str, body: bytes, request_id: str, *, stream: bool) -> Turn:
     """Parse a request for another answer.
 
     `message_id` is the question or an answer to it.
@@ -102,7 +102,7 @@ def parse_regenerate(message_id: str, body: bytes, request_id: str, *, increment
         ),
         gateway_tools=_gateway_tools(parsed),
         use_cache=False,
-        stream=incremental,
+        stream=stream,
     )
 
 

@@ -49,7 +49,7 @@ _ERRORS = document_errors(400, 404, 409, 502, 504)
 @large_body
 async def chat(request: Request, principal: ChatCaller) -> Response:
     """Ask a question in a conversation; without `conversation_id` a new one starts."""
-    turn = parse_turn(await read_json_bytes(request), request.state.request_id, incremental=False)
+    turn = parse_turn(await read_json_bytes(request), request.state.request_id, stream=False)
     return await run_idempotent(request, principal, lambda: _answer_as_json(request, turn, principal))
 
 
@@ -63,7 +63,7 @@ async def chat(request: Request, principal: ChatCaller) -> Response:
 @large_body
 async def chat_stream(request: Request, principal: ChatCaller) -> Response:
     """The same turn as named events: turn, route, delta…, then exactly one of done and error."""
-    turn = parse_turn(await read_json_bytes(request), request.state.request_id, incremental=True)
+    turn = parse_turn(await read_json_bytes(request), request.state.request_id, stream=True)
     return await run_idempotent(request, principal, lambda: _answer_as_stream(request, turn, principal))
 
 
@@ -90,7 +90,7 @@ async def regenerate(message_id: str, request: Request, principal: ChatCaller) -
         message_id,
         await read_json_bytes(request) if body else b"",
         request.state.request_id,
-        incremental=streamed,
+        stream=streamed,
     )
     answer = _answer_as_stream if streamed else _answer_as_json
     return await run_idempotent(

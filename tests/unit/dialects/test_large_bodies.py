@@ -53,9 +53,7 @@ def test_a_response_of_thousands_of_items_is_accepted() -> None:
 
 def test_a_question_of_a_million_characters_with_many_commas_is_accepted() -> None:
     question = (PROSE * 15_000)[:1_000_000]
-    assert (
-        parse_turn(_encoded({"message": question}), "req_1", incremental=False).messages[0].text == question
-    )
+    assert parse_turn(_encoded({"message": question}), "req_1", stream=False).messages[0].text == question
 
 
 def test_a_batch_of_texts_is_accepted() -> None:
@@ -97,14 +95,14 @@ def test_a_number_beyond_64_bits_is_a_validation_error_in_responses(field: str) 
 )
 def test_metadata_of_a_turn_is_bounded(metadata: dict[str, Any], param: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
-        parse_turn(orjson.dumps({"message": "Hi", "metadata": metadata}), "req_1", incremental=False)
+        parse_turn(orjson.dumps({"message": "Hi", "metadata": metadata}), "req_1", stream=False)
     assert (raised.value.param or "").startswith(param)
 
 
 def test_metadata_of_a_turn_may_hold_any_short_value() -> None:
     metadata = {"team": "b" * 512, "n": 1, "nested": {"a": [1, None]}, **{f"k{at}": "v" for at in range(13)}}
-    turn = parse_turn(orjson.dumps({"message": "Hi", "metadata": metadata}), "req_1", incremental=False)
-    assert turn.metadata == metadata
+    turn = parse_turn(orjson.dumps({"message": "Hi", "metadata": metadata}), "req_1", stream=False)
+    assert turn.conversation.metadata == metadata
 
 
 def _integers(node: Any, at: str) -> Iterator[tuple[str, dict[str, Any]]]:
