@@ -93,7 +93,7 @@ async def pair(clean_redis: str) -> AsyncIterator[tuple[Worker, Worker]]:
         yield here, there
 
 
-async def test_failures_of_all_workers_make_one_row(pair: tuple[Worker, Worker]) -> None:
+async def test_failures_of_all_workers_count_together(pair: tuple[Worker, Worker]) -> None:
     here, there = pair
     before = metrics.registry.get_sample_value("gateway_circuit_open_total", {"upstream": "one"}) or 0
     await here.fail(2)
@@ -105,7 +105,7 @@ async def test_failures_of_all_workers_make_one_row(pair: tuple[Worker, Worker])
     assert after == before + 1
 
 
-async def test_a_success_of_any_worker_ends_the_row(pair: tuple[Worker, Worker]) -> None:
+async def test_a_success_of_any_worker_resets_the_count(pair: tuple[Worker, Worker]) -> None:
     here, there = pair
     await here.fail(2)
     await there.until("closed", failures=2)
@@ -115,7 +115,7 @@ async def test_a_success_of_any_worker_ends_the_row(pair: tuple[Worker, Worker])
     assert here.upstream.breaker.closed
 
 
-async def test_while_all_is_well_nothing_is_told(pair: tuple[Worker, Worker]) -> None:
+async def test_successes_of_a_closed_breaker_are_not_sent(pair: tuple[Worker, Worker]) -> None:
     here, _ = pair
     for _ in range(5):
         await here.call(well=True)
@@ -123,7 +123,7 @@ async def test_while_all_is_well_nothing_is_told(pair: tuple[Worker, Worker]) ->
     assert here.upstream.last_sent_at == 0
 
 
-async def test_exactly_one_of_all_workers_probes_and_closes_it_for_all(pair: tuple[Worker, Worker]) -> None:
+async def test_exactly_one_worker_probes_and_closes_the_breaker_for_all(pair: tuple[Worker, Worker]) -> None:
     here, there = pair
     await here.fail(3)
     await there.until("open")
@@ -137,7 +137,7 @@ async def test_exactly_one_of_all_workers_probes_and_closes_it_for_all(pair: tup
     assert await here.valkey.execute("EXISTS", KEY) == 0
 
 
-async def test_a_probe_that_fails_opens_it_anew_for_all(pair: tuple[Worker, Worker]) -> None:
+async def test_a_failed_probe_reopens_the_breaker_for_all(pair: tuple[Worker, Worker]) -> None:
     here, there = pair
     await here.fail(3)
     await here.until("half_open")
@@ -148,7 +148,7 @@ async def test_a_probe_that_fails_opens_it_anew_for_all(pair: tuple[Worker, Work
     await there.until("open")
 
 
-async def test_a_probe_that_is_given_back_is_free_for_another_worker(pair: tuple[Worker, Worker]) -> None:
+async def test_a_released_probe_is_available_to_another_worker(pair: tuple[Worker, Worker]) -> None:
     here, there = pair
     await here.fail(3)
     await there.until("half_open")
@@ -162,7 +162,7 @@ async def test_a_probe_that_is_given_back_is_free_for_another_worker(pair: tuple
             await asyncio.sleep(0.005)
 
 
-async def test_a_probe_whose_worker_dies_expires(clean_redis: str) -> None:
+async def test_the_probe_of_a_crashed_worker_expires(clean_redis: str) -> None:
     async with worker(clean_redis, lease=0.2, watching=False) as dead:
         await dead.fail(3)
         await dead.until("half_open")
@@ -174,7 +174,7 @@ async def test_a_probe_whose_worker_dies_expires(clean_redis: str) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_long_probe_is_held_for_as_long_as_its_worker_lives(clean_redis: str) -> None:
+async def test_a_long_probe_is_renewed(clean_redis: str) -> None:
     async with worker(clean_redis, lease=5, watching=False) as here:
         await here.fail(3)
         await here.until("half_open")
@@ -186,7 +186,7 @@ async def test_a_long_probe_is_held_for_as_long_as_its_worker_lives(clean_redis:
         assert (await store.read())[here.upstream.key].seconds_until_probe > before - 0.05
 
 
-async def test_what_a_lost_message_said_is_found_out_by_asking(clean_redis: str) -> None:
+async def test_polling_finds_changes_whose_message_was_lost(clean_redis: str) -> None:
     async with (
         worker(clean_redis, reset=60, watching=False) as here,
         worker(clean_redis, reset=60, watching=False) as there,
@@ -200,14 +200,14 @@ async def test_what_a_lost_message_said_is_found_out_by_asking(clean_redis: str)
         assert there.upstream.breaker.closed
 
 
-async def test_a_worker_that_starts_knows_at_once_what_is_open(clean_redis: str) -> None:
+async def test_a_new_worker_reads_open_breakers_at_once(clean_redis: str) -> None:
     async with worker(clean_redis, reset=60) as here:
         await here.fail(3)
         async with worker(clean_redis, reset=60) as late:
             await late.until("open")
 
 
-async def test_without_valkey_each_worker_goes_by_what_it_sees() -> None:
+async def test_without_valkey_each_worker_uses_its_own_results() -> None:
     async with worker("redis://127.0.0.1:1", watching=False) as alone:
         await alone.fail(3)
         assert not alone.upstream.breaker.closed
@@ -220,7 +220,7 @@ async def test_without_valkey_each_worker_goes_by_what_it_sees() -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"not json", b"[]", b'{"failures": 1}', b"null", b"\xff\xfe"])
-async def test_what_another_version_left_behind_stops_nothing(clean_redis: str, garbage: bytes) -> None:
+async def test_unreadable_stored_state_is_ignored(clean_redis: str, garbage: bytes) -> None:
     async with worker(clean_redis) as here:
         await here.valkey.execute("HSET", KEY, here.upstream.key, garbage)
         await here.valkey.execute("HSET", KEY, b"\xff", garbage)
@@ -230,7 +230,7 @@ async def test_what_another_version_left_behind_stops_nothing(clean_redis: str, 
         assert not here.upstream.breaker.closed
 
 
-async def test_a_key_of_another_kind_leaves_the_worker_to_itself(clean_redis: str) -> None:
+async def test_a_valkey_key_of_another_type_is_tolerated(clean_redis: str) -> None:
     async with worker(clean_redis) as here:
         await here.valkey.execute("SET", KEY, "taken")
         await here.fail(3)
@@ -248,7 +248,7 @@ async def granted(worker_: Worker) -> str:
             await asyncio.sleep(0.01)
 
 
-async def test_what_breakers_did_is_kept_once_for_all_workers(pair: tuple[Worker, Worker]) -> None:
+async def test_the_history_is_shared_by_all_workers(pair: tuple[Worker, Worker]) -> None:
     one, two = pair
     await one.fail(2)
     await two.fail(1)  # opens

@@ -1,4 +1,4 @@
-"""The graph over real providers and upstream servers on loopback."""
+"""The graph with real providers and upstream servers on loopback."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def text_of(events: list[ChatEvent]) -> str:
     return "".join(e.text for e in events if isinstance(e, TextDelta))
 
 
-async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
+async def test_a_plain_turn_emits_route_text_and_one_end() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         events = await run_turn(agent, make_turn(model="one"))
     answer = answer_of(events)
@@ -85,7 +85,7 @@ async def test_a_plain_turn_routes_speaks_and_ends_once() -> None:
         {"model": "one", "guard": BLOCK_INJECTION},
     ],
 )
-async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[str, Any]) -> None:
+async def test_a_question_is_classified_if_something_depends_on_it(fields: dict[str, Any]) -> None:
     guard = fields.pop("guard", GUARDS_OFF)
     config_of = {"routing": {"light": "one", "heavy": "one"}}
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, **config_of)) as agent:
@@ -95,14 +95,14 @@ async def test_a_question_is_judged_where_something_depends_on_it(fields: dict[s
     assert "intent" in answer.receipt.nodes_ms
 
 
-async def test_the_provider_is_asked_for_a_whole_answer_where_nobody_reads_increments() -> None:
+async def test_an_unstreamed_turn_makes_an_unstreamed_call() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         events = await run_turn(agent, make_turn(model="one", stream=False))
         assert up.calls[0].body.get("stream") in (None, False)
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["Hello, world!"]
 
 
-async def test_a_model_that_fails_before_its_first_word_is_followed_by_the_next() -> None:
+async def test_a_failure_before_output_falls_back() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Refusal(500))
         config = make_catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
@@ -114,7 +114,7 @@ async def test_a_model_that_fails_before_its_first_word_is_followed_by_the_next(
     assert [a.outcome for a in answer.receipt.attempts] == ["upstream_failed", "ok"]
 
 
-async def test_no_other_model_continues_a_sentence() -> None:
+async def test_no_fallback_after_output() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Reply(fault="reset", after=2))
         config = make_catalog({"one": broken.url, "two": sound.url}, fallbacks={"one": ["two"]})
@@ -129,7 +129,7 @@ async def test_no_other_model_continues_a_sentence() -> None:
     assert last.answer.status == "failed"
 
 
-async def test_a_callers_own_mistake_is_not_tried_on_another_model() -> None:
+async def test_an_invalid_request_does_not_fall_back() -> None:
     async with OpenAIUpstream() as strict, OpenAIUpstream() as other:
         strict.script(Refusal(400))
         config = make_catalog({"one": strict.url, "two": other.url}, fallbacks={"one": ["two"]})
@@ -139,7 +139,7 @@ async def test_a_callers_own_mistake_is_not_tried_on_another_model() -> None:
     assert isinstance(failure_of(events), UpstreamRejected)
 
 
-async def test_all_models_failing_ends_with_the_first_ones_error() -> None:
+async def test_if_all_models_fail_the_first_error_is_reported() -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
         one.script(Refusal(500))
         two.script(Reply(fault="cut", after=0))
@@ -150,7 +150,7 @@ async def test_all_models_failing_ends_with_the_first_ones_error() -> None:
     assert text_of(events) == ""
 
 
-async def test_silence_before_the_first_word_is_a_timeout_that_falls_back() -> None:
+async def test_silence_before_output_is_a_timeout_that_falls_back() -> None:
     async with OpenAIUpstream() as silent, OpenAIUpstream() as sound:
         silent.script(Silence())
         config = make_catalog(
@@ -166,7 +166,7 @@ async def test_silence_before_the_first_word_is_a_timeout_that_falls_back() -> N
     assert answer.receipt.attempts[0].outcome == "upstream_timeout"
 
 
-async def test_silence_in_the_middle_ends_the_turn_with_what_was_said() -> None:
+async def test_silence_after_output_ends_the_turn_with_the_partial_answer() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(fault="hang", after=2))
         config = make_catalog({"one": up.url}, timeouts={"first_token": 0.3, "live": 30})
@@ -177,7 +177,7 @@ async def test_silence_in_the_middle_ends_the_turn_with_what_was_said() -> None:
     assert text_of(events) == "Hello, "
 
 
-async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
+async def test_tools_run_and_the_model_answers_with_their_results() -> None:
     async with OpenAIUpstream() as up:
         up.script(
             Reply(
@@ -206,7 +206,7 @@ async def test_tools_run_and_the_model_answers_with_what_they_said() -> None:
     assert [t["name"] for t in answer.receipt.tools] == ["calculator", "current_time"]
 
 
-async def test_each_round_of_tools_shows_the_model_what_it_said_in_that_round() -> None:
+async def test_each_tool_round_includes_the_models_text_of_that_round() -> None:
     async with OpenAIUpstream() as up:
         call = ScriptedToolCall("current_time", ("{}",))
         up.script(
@@ -221,7 +221,7 @@ async def test_each_round_of_tools_shows_the_model_what_it_said_in_that_round() 
     assert answer_of(events).content == "First. Second. Done."
 
 
-async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_model() -> None:
+async def test_an_invalid_tool_call_gets_an_error_result() -> None:
     async with OpenAIUpstream() as up:
         calls = (
             ScriptedToolCall("no_such_tool", ("{}",), "a"),
@@ -234,7 +234,7 @@ async def test_a_broken_or_unknown_call_is_answered_with_a_sentence_for_the_mode
     assert answer_of(events).content == "Hello, world!"
 
 
-async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
+async def test_after_the_last_round_no_tools_are_offered() -> None:
     async with OpenAIUpstream() as up:
         loop = Reply(text=(), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls")
         up.script(loop, loop, Reply(text=("Enough.",)))
@@ -245,7 +245,7 @@ async def test_a_model_that_calls_tools_forever_is_made_to_answer() -> None:
     assert answer_of(events).content == "Enough."
 
 
-async def test_a_model_that_calls_tools_it_is_not_offered_gives_way_to_the_next() -> None:
+async def test_calls_of_tools_that_were_not_offered_fall_back() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as other:
         up.script(Reply(text=(), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls"))
         config = make_catalog(
@@ -263,7 +263,7 @@ async def test_a_model_that_calls_tools_it_is_not_offered_gives_way_to_the_next(
 
 
 @pytest.mark.parametrize("gateway_tools", [None, ()], ids=["offered at first", "never offered"])
-async def test_a_model_that_never_stops_calling_tools_is_stopped(
+async def test_endless_tool_calls_are_stopped(
     gateway_tools: tuple[str, ...] | None,
 ) -> None:
     async with OpenAIUpstream() as up:
@@ -279,7 +279,7 @@ async def test_a_model_that_never_stops_calling_tools_is_stopped(
     assert len(last.answer.receipt.attempts) == 3
 
 
-async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
+async def test_text_beside_endless_tool_calls_is_kept() -> None:
     async with OpenAIUpstream() as up:
         up.script(
             Reply(text=("Well. ",), tools=(ScriptedToolCall("current_time", ("{}",)),), finish="tool_calls")
@@ -291,7 +291,7 @@ async def test_what_a_model_said_beside_its_endless_calls_stands() -> None:
     assert (answer.content, answer.finish_reason, answer.tool_calls) == ("Well. Well. Well. ", "length", ())
 
 
-async def test_a_callers_own_tools_are_theirs_to_run() -> None:
+async def test_client_tool_calls_are_returned_to_the_client() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=(), tools=(ScriptedToolCall("lookup", ('{"q":1}',)),), finish="tool_calls"))
         async with running_agent(make_catalog({"one": up.url})) as agent:
@@ -303,7 +303,7 @@ async def test_a_callers_own_tools_are_theirs_to_run() -> None:
     assert not any(isinstance(e, ToolStarted) for e in events)
 
 
-async def test_a_flagged_question_is_answered_with_a_refusal_and_nothing_else() -> None:
+async def test_a_blocked_question_is_answered_with_a_refusal() -> None:
     async with (
         OpenAIUpstream() as up,
         running_agent(make_catalog({"one": up.url}), guard=ScriptedGuard(flagged=True)) as agent,
@@ -317,7 +317,7 @@ async def test_a_flagged_question_is_answered_with_a_refusal_and_nothing_else() 
     assert answer.receipt.guardrails[0]["flagged"] is True
 
 
-async def test_a_harmless_question_passes_the_guard_with_its_verdict_on_the_receipt() -> None:
+async def test_a_passed_verdict_is_in_the_receipt() -> None:
     async with (
         OpenAIUpstream() as up,
         running_agent(make_catalog({"one": up.url}), guard=ScriptedGuard(flagged=False)) as agent,
@@ -342,7 +342,7 @@ async def test_a_harmless_question_passes_the_guard_with_its_verdict_on_the_rece
         ({"messages": (Message("user", "word " * 5000),)}, ContextLengthExceeded, "messages"),
     ],
 )
-async def test_what_a_named_model_cannot_do_is_said_before_it_is_asked(
+async def test_a_named_model_rejects_unsupported_features_before_the_call(
     fields: dict[str, object], error: type[GatewayError], param: str
 ) -> None:
     async with OpenAIUpstream() as up:
@@ -355,7 +355,7 @@ async def test_what_a_named_model_cannot_do_is_said_before_it_is_asked(
     assert failure.param == param
 
 
-async def test_an_alias_leads_to_the_first_of_its_models_that_can_do_it() -> None:
+async def test_an_alias_selects_its_first_capable_model() -> None:
     async with OpenAIUpstream() as up:
         bare = {"provider": "one", "model": "bare", "context_window": 4096}
         config = make_catalog({"one": up.url}, models={"bare": bare}, aliases={"fast": ["bare", "one"]})
@@ -365,7 +365,7 @@ async def test_an_alias_leads_to_the_first_of_its_models_that_can_do_it() -> Non
     assert answer_of(events).model == "one"
 
 
-async def test_auto_sends_easy_questions_to_the_light_model_and_hard_ones_to_the_heavy() -> None:
+async def test_auto_routes_by_complexity() -> None:
     hard = (
         "Prove that every bounded sequence of real numbers has a convergent subsequence, then generalise "
         "the proof to compact metric spaces, and discuss with full rigour where completeness is used."
@@ -381,7 +381,7 @@ async def test_auto_sends_easy_questions_to_the_light_model_and_hard_ones_to_the
     assert answer_of(hard_events).model == "heavy"
 
 
-async def test_a_role_rule_goes_before_difficulty() -> None:
+async def test_a_role_rule_takes_precedence_over_complexity() -> None:
     async with OpenAIUpstream() as up:
         routing = {
             "light": "light",
@@ -395,7 +395,7 @@ async def test_a_role_rule_goes_before_difficulty() -> None:
     assert answer_of(events).model == "special"
 
 
-async def test_a_key_reaches_no_model_outside_its_list_not_even_by_fallback() -> None:
+async def test_an_api_key_reaches_only_its_models_even_by_fallback() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as other:
         broken.script(Refusal(500))
         config = make_catalog({"one": broken.url, "two": other.url}, fallbacks={"one": ["two"]})
@@ -407,7 +407,7 @@ async def test_a_key_reaches_no_model_outside_its_list_not_even_by_fallback() ->
     assert isinstance(failure_of(failed), UpstreamUnavailable)
 
 
-async def test_a_key_for_auto_takes_what_auto_picks_and_nothing_by_name() -> None:
+async def test_an_api_key_for_auto_may_not_name_models() -> None:
     async with OpenAIUpstream() as up:
         config = make_catalog({"one": up.url, "two": up.url}, routing={"light": "one", "heavy": "one"})
         async with running_agent(config) as agent:
@@ -423,7 +423,7 @@ async def test_a_key_for_auto_takes_what_auto_picks_and_nothing_by_name() -> Non
     assert {call.body["model"] for call in up.calls} == {"vendor-one"}
 
 
-async def test_a_cancelled_call_is_noted_for_the_ledger_and_closed_upstream() -> None:
+async def test_a_cancelled_call_is_recorded_and_closed_upstream() -> None:
     async with OpenAIUpstream() as up:
         gate = asyncio.Event()
         up.script(Reply(gate=gate, gate_at=2))

@@ -1,4 +1,4 @@
-"""The state machine of a breaker, by a clock that the test turns."""
+"""The circuit breaker state machine, with a fake clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def opened(at: float = 0.0) -> CircuitBreaker:
     return breaker
 
 
-def test_it_opens_after_failures_in_a_row_and_a_success_starts_the_row_anew() -> None:
+def test_it_opens_after_consecutive_failures() -> None:
     breaker = CircuitBreaker(2, RESET)
     breaker.record_failure(None, 0, 0)
     assert breaker.record_success(None)
@@ -24,11 +24,11 @@ def test_it_opens_after_failures_in_a_row_and_a_success_starts_the_row_anew() ->
     assert breaker.state(0) == "open"
 
 
-def test_a_success_with_nothing_to_forget_changes_nothing() -> None:
+def test_a_success_of_a_clean_breaker_changes_nothing() -> None:
     assert not CircuitBreaker(2, RESET).record_success(None)
 
 
-def test_after_its_time_it_is_half_open_and_due_for_one_probe() -> None:
+def test_after_the_reset_time_one_probe_is_due() -> None:
     breaker = opened()
     assert (breaker.state(29.9), breaker.probe_due(29.9), breaker.seconds_until_probe(20)) == (
         "open",
@@ -40,7 +40,7 @@ def test_after_its_time_it_is_half_open_and_due_for_one_probe() -> None:
     assert not breaker.probe_due(31)
 
 
-def test_a_good_probe_closes_and_a_bad_one_opens_anew() -> None:
+def test_a_successful_probe_closes_and_a_failed_one_reopens() -> None:
     good, bad = opened(), opened()
     good.probe = bad.probe = "mine"
     assert good.record_success("mine")
@@ -49,20 +49,20 @@ def test_a_good_probe_closes_and_a_bad_one_opens_anew() -> None:
     assert (bad.state(60), bad.state(61), bad.opened_at) == ("open", "half_open", 31)
 
 
-def test_calls_that_began_before_it_opened_tell_nothing_of_it() -> None:
+def test_calls_that_started_before_it_opened_are_ignored() -> None:
     breaker = opened()
     assert not breaker.record_success(None)
     assert not breaker.record_failure(None, 10, 10)
     assert breaker.retry_at == RESET
 
 
-def test_a_probe_of_another_worker_is_waited_for_as_long_as_it_is_held() -> None:
+def test_another_workers_probe_blocks_until_it_expires() -> None:
     breaker = CircuitBreaker(2, RESET)
     breaker.apply_shared(SharedBreakerState(2, "half_open", seconds_until_probe=15, opened_at=5.0), 100)
     assert (breaker.state(101), breaker.probe_due(101), breaker.probe_due(115)) == ("half_open", False, True)
 
 
-def test_what_others_closed_is_closed_unless_only_this_worker_knew() -> None:
+def test_a_shared_close_applies_unless_the_breaker_is_local_only() -> None:
     known, alone = opened(), opened()
     alone.local_only = True
     known.apply_shared(CLOSED, 1)
@@ -71,7 +71,7 @@ def test_what_others_closed_is_closed_unless_only_this_worker_knew() -> None:
     assert not alone.closed
 
 
-def test_failures_that_others_saw_count_here() -> None:
+def test_failures_of_other_workers_count() -> None:
     breaker = CircuitBreaker(3, RESET)
     breaker.apply_shared(SharedBreakerState(failures=2), 0)
     assert breaker.record_failure(None, 0, 0)

@@ -1,4 +1,4 @@
-"""The bound on tokens against real tokenizers: safe for what people and programs write, and not wasteful."""
+"""Token bounds compared with real tokenizers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_bound_is_seldom_passed_and_never_by_more_than_a_tenth(name: str) -> None:
+def test_the_bound_is_rarely_exceeded_and_by_at_most_ten_percent(name: str) -> None:
     text = TEXTS[name]
     bound = estimate_max_tokens(text)
     for tokenizer in (llama2(), smollm2()):
@@ -69,7 +69,7 @@ def test_the_bound_is_seldom_passed_and_never_by_more_than_a_tenth(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["english", "code", "sql", "json", "indented json", "numbers", "korean"])
-def test_the_bound_is_near_what_the_least_economical_tokenizer_takes(name: str) -> None:
+def test_the_bound_is_close_to_the_least_economical_tokenizer(name: str) -> None:
     text = TEXTS[name]
     assert estimate_max_tokens(text) <= 1.35 * max(count(llama2(), text), count(smollm2(), text))
 
@@ -80,7 +80,7 @@ def test_no_text_has_more_tokens_than_bytes(name: str) -> None:
     assert max(count(llama2(), text) - 1, count(smollm2(), text)) <= max_tokens_by_bytes(text)
 
 
-def test_nothing_takes_nothing_and_half_a_character_is_no_accident() -> None:
+def test_empty_text_and_lone_surrogates() -> None:
     assert estimate_max_tokens("") == 0
     assert estimate_max_tokens("\ud800") > 0
     assert estimate_max_tokens("a") == 1

@@ -1,4 +1,4 @@
-"""The injection guard on attacks, on ordinary talk about attacks, and on hostile input."""
+"""The injection guard on attacks, ordinary texts and hostile input."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_an_attack_is_flagged(guard: InjectionGuard, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ORDINARY)
-async def test_ordinary_talk_passes(guard: InjectionGuard, text: str) -> None:
+async def test_ordinary_text_passes(guard: InjectionGuard, text: str) -> None:
     verdict = await guard.check(text)
 
     assert not verdict.flagged
@@ -81,7 +81,7 @@ async def test_an_attack_at_either_end_of_a_long_text_is_found(guard: InjectionG
     assert (await guard.check("\n".join(parts))).flagged
 
 
-async def test_an_attack_in_disguised_letters_is_found(guard: InjectionGuard) -> None:
+async def test_an_attack_in_look_alike_letters_is_found(guard: InjectionGuard) -> None:
     wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in ATTACKS[0])
 
     assert (await guard.check(wide)).flagged
@@ -99,7 +99,7 @@ async def test_hostile_text_gets_a_verdict(guard: InjectionGuard, text: str) -> 
     assert verdict.ms >= 0.0
 
 
-async def test_the_event_loop_runs_on_while_a_text_is_judged(
+async def test_the_event_loop_is_not_blocked_by_a_check(
     guard: InjectionGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
@@ -132,7 +132,7 @@ class FakeGuard(Guardrail):
         self.closed = True
 
 
-async def test_guards_run_side_by_side_and_answer_in_their_order() -> None:
+async def test_guards_run_concurrently_and_verdicts_are_in_order() -> None:
     gate = asyncio.Event()
     waiting, opening = FakeGuard(gate.wait), FakeGuard(gate.set)
     pipeline = GuardrailPipeline([waiting, opening, InjectionGuard(EMBED, threads=1)])

@@ -1,4 +1,4 @@
-"""The injection guard on what tools bring back: instructions planted in harmless documents."""
+"""The injection guard on tool results with planted instructions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reads texts on the event loop, or holds the interpreter in a thread, takes linear time."""
+"""Guards take linear time in the length of a text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("guards", [("leak",), ("personal_data",)])
-def test_a_whole_answer_is_screened_in_linear_time(
+def test_an_answer_is_scanned_in_linear_time(
     text: Callable[[int], str], guards: tuple[LeakGuard, ...]
 ) -> None:
     known = AllowedValues((Message("user", "hi"),))
@@ -74,7 +74,7 @@ def test_a_whole_answer_is_screened_in_linear_time(
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_the_guards_count_in_a_text_is_counted_in_linear_time(text: Callable[[int], str]) -> None:
+def test_marks_are_counted_in_linear_time(text: Callable[[int], str]) -> None:
     encoder = shared_encoder()
 
     def read(given: str) -> None:
@@ -130,7 +130,7 @@ def test_a_long_prompt_is_recognised_like_a_short_one(piece: int) -> None:
         assert found == any(answer[at : at + 60] in written for at in range(len(answer) - 59))
 
 
-def test_what_is_held_back_of_a_long_prompt_is_never_too_little() -> None:
+def test_enough_of_a_long_prompt_is_withheld() -> None:
     prompt = prose(2_000)
     window = LeakScanner(("leak",), [prompt], AllowedValues((Message("user", "hi"),)))
     at = len(prompt) // 2

@@ -1,4 +1,4 @@
-"""The guard of harmful requests on requests for harm, and on talk about harm."""
+"""The unsafe guard on harmful requests and on texts about harm."""
 
 from __future__ import annotations
 

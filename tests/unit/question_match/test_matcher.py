@@ -1,4 +1,4 @@
-"""What rules out that two questions are the same, and what does not."""
+"""Which questions match, and what excludes a match."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verifier() -> QuestionMatcher:
     return QuestionMatcher.load(WordLlamaEmbedder.load().token_vectors)
 
 
-def test_none_of_two_hundred_pairs_that_differ_in_one_thing_is_a_hit(verifier: QuestionMatcher) -> None:
+def test_none_of_two_hundred_different_pairs_matches(verifier: QuestionMatcher) -> None:
     rows = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     assert len({(row["text_a"], row["text_b"]) for row in rows}) == 200
     hits = [
@@ -44,7 +44,7 @@ def test_none_of_two_hundred_pairs_that_differ_in_one_thing_is_a_hit(verifier: Q
         ("프랑스의 수도는 어디인가요?", "프랑스의 수도가 어디야"),
     ],
 )
-def test_the_same_in_other_words_is_a_hit(verifier: QuestionMatcher, one: str, other: str) -> None:
+def test_paraphrases_match(verifier: QuestionMatcher, one: str, other: str) -> None:
     assert verifier.score(one, other) >= verifier.threshold
     assert verifier.score(one, other) == pytest.approx(verifier.score(other, one))
 
@@ -71,17 +71,17 @@ def test_the_same_in_other_words_is_a_hit(verifier: QuestionMatcher, one: str, o
         ("How do I lose weight?", "What is the best way to lose weight?", None),
     ],
 )
-def test_what_rules_it_out(one: str, other: str, what: str | None) -> None:
+def test_disqualifying_differences(one: str, other: str, what: str | None) -> None:
     assert disqualifying_difference(parse(one), parse(other)) == what
     assert disqualifying_difference(parse(other), parse(one)) == what
 
 
 @pytest.mark.parametrize("text", ["", " ", "?", "!!!", "🎉", "\u200b", "'", "a" * 500, "1 " * 250])
-def test_odd_texts_are_judged_without_a_fault(verifier: QuestionMatcher, text: str) -> None:
+def test_unusual_texts_do_not_fail(verifier: QuestionMatcher, text: str) -> None:
     assert verifier.score(text, "What is the capital of France?") < verifier.threshold
 
 
-def test_features_have_no_order_of_the_two() -> None:
+def test_features_are_symmetric() -> None:
     vectors = WordLlamaEmbedder.load().token_vectors
     texts = ("How do I learn to cook quickly?", "What is a fast way to learn cooking?")
     a, b = (EmbeddedQuestion(text, parse(text), vectors(text)) for text in texts)

@@ -1,4 +1,4 @@
-"""A turn that has used up its money ends with what it has."""
+"""A turn that reaches its cost limit ends with what it has."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ ONE_CALL = "0.000019"
         ("0.000029", 1, "length"),
     ],
 )
-async def test_no_tool_round_is_begun_that_would_cost_too_much(
-    limit: str | None, calls: int, finish: str
-) -> None:
+async def test_no_tool_round_starts_beyond_the_cost_limit(limit: str | None, calls: int, finish: str) -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=("Let me see.",), tools=(CALL,), finish="tool_calls"), Reply(text=(" Four.",)))
         config = make_catalog({"m": up.url}, limits={"usd_per_turn": limit})
@@ -41,7 +39,7 @@ async def test_no_tool_round_is_begun_that_would_cost_too_much(
     assert last.answer.cost_usd == calls * Decimal(ONE_CALL)
 
 
-async def test_a_turn_that_said_nothing_before_its_money_was_gone_fails() -> None:
+async def test_a_turn_without_text_fails_at_the_cost_limit() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=(), tools=(CALL,), finish="tool_calls"))
         config = make_catalog({"m": up.url}, limits={"usd_per_turn": "0.00002"})
@@ -55,7 +53,7 @@ async def test_a_turn_that_said_nothing_before_its_money_was_gone_fails() -> Non
     assert last.answer.usage == Usage(11, 4)
 
 
-async def test_a_callers_own_tool_calls_cost_nothing_more_and_are_handed_over() -> None:
+async def test_client_tool_calls_are_returned_at_the_cost_limit() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=(), tools=(CALL,), finish="tool_calls"))
         config = make_catalog({"m": up.url}, limits={"usd_per_turn": "0.00000001"})
@@ -66,7 +64,7 @@ async def test_a_callers_own_tool_calls_cost_nothing_more_and_are_handed_over() 
     assert [call.name for call in last.answer.tool_calls] == ["calculator"]
 
 
-async def test_a_free_failure_still_falls_back() -> None:
+async def test_a_failure_without_cost_still_falls_back() -> None:
     async with OpenAIUpstream() as first, OpenAIUpstream() as second:
         first.script(Refusal(500))
         config = make_catalog(
@@ -78,7 +76,7 @@ async def test_a_free_failure_still_falls_back() -> None:
     assert last.answer.model == "b"
 
 
-async def test_the_last_models_failure_is_told_as_it_was() -> None:
+async def test_the_last_models_failure_is_reported() -> None:
     async with OpenAIUpstream() as up:
         up.script(Refusal(500))
         async with running_agent(make_catalog({"m": up.url}, limits={"usd_per_turn": "0.00000001"})) as agent:
@@ -87,7 +85,7 @@ async def test_the_last_models_failure_is_told_as_it_was() -> None:
     assert isinstance(last.error, UpstreamError)
 
 
-async def test_a_count_that_no_model_can_have_read_is_not_charged() -> None:
+async def test_an_impossible_token_count_is_not_charged() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(usage=(10**15, 4)))
         async with running_agent(make_catalog({"m": up.url})) as agent:

@@ -1,4 +1,4 @@
-"""An answer is kept within its turn's reservation while it is written."""
+"""A streamed answer is limited to its turn's reservation."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def written(
 
 
 @pytest.mark.parametrize("kind", ["text", "thoughts", "calls"])
-async def test_an_answer_without_end_stops_when_the_account_has_nothing_left(kind: str) -> None:
+async def test_an_endless_answer_stops_when_the_account_has_nothing_left(kind: str) -> None:
     account, vendor = Account(tokens=20_000), Vendor(kind=kind)
     events, budget = await written(vendor, account, ReservedAmount(4196, None))
     assert events[-1] == Completed("length")
@@ -103,7 +103,7 @@ async def test_an_answer_without_end_stops_when_the_account_has_nothing_left(kin
     assert budget.truncated
 
 
-async def test_a_limit_of_money_stops_it_too() -> None:
+async def test_an_endless_answer_stops_at_a_money_limit() -> None:
     account, vendor = Account(usd="0.02"), Vendor()
     events, _ = await written(vendor, account, ReservedAmount(None, PRICE.cost(Usage(100, 1024))))
     assert events[-1] == Completed("length")
@@ -111,7 +111,7 @@ async def test_a_limit_of_money_stops_it_too() -> None:
     assert limit * 0.95 <= vendor.said <= limit * 1.01
 
 
-async def test_an_answer_within_its_reservation_asks_for_nothing() -> None:
+async def test_an_answer_within_its_reservation_is_not_extended() -> None:
     account, vendor = Account(tokens=20_000), Vendor(words=1000)
     events, budget = await written(vendor, account, ReservedAmount(1124, None))
     assert events[-1] == Completed("stop", Usage(10, 1000))
@@ -119,7 +119,7 @@ async def test_an_answer_within_its_reservation_asks_for_nothing() -> None:
     assert not budget.truncated
 
 
-async def test_an_answer_of_an_account_with_much_left_is_whole_and_asks_seldom() -> None:
+async def test_a_long_answer_is_complete_with_few_extensions() -> None:
     account, vendor = Account(tokens=1_000_000), Vendor(words=30_000)
     events, budget = await written(vendor, account, ReservedAmount(1124, None))
     assert events[-1] == Completed("stop", Usage(10, 30_000))
@@ -128,7 +128,7 @@ async def test_an_answer_of_an_account_with_much_left_is_whole_and_asks_seldom()
     assert not budget.truncated
 
 
-async def test_it_is_measured_a_few_times_and_not_for_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tokens_are_estimated_a_few_times_per_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
 
     def counting(text: str) -> int:
@@ -140,7 +140,7 @@ async def test_it_is_measured_a_few_times_and_not_for_each_token(monkeypatch: py
     assert 0 < len(measured) <= 30
 
 
-async def test_an_answer_that_is_written_outlives_a_database_that_is_away() -> None:
+async def test_a_running_answer_survives_a_database_outage() -> None:
     async def away(more: Estimate) -> ReservedAmount:
         raise Unavailable
 
@@ -149,7 +149,7 @@ async def test_an_answer_that_is_written_outlives_a_database_that_is_away() -> N
     assert events[-1] == Completed("stop", Usage(10, 3000))
 
 
-async def test_what_a_running_answer_was_given_is_not_given_to_another_call() -> None:
+async def test_an_extension_is_not_available_to_another_call() -> None:
     account = Account(tokens=100_000)
     budget = TurnBudget(ReservedAmount(1124, None), account)
     running = await budget.reserve_call((), 100, 1024, PRICE)
@@ -160,7 +160,7 @@ async def test_what_a_running_answer_was_given_is_not_given_to_another_call() ->
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_vendor_that_ignores_max_tokens_is_cut_and_what_it_said_is_charged(stream: bool) -> None:
+async def test_a_vendor_that_ignores_max_tokens_is_cut_off_and_charged(stream: bool) -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Reply(text=["word " * 16] * 400, pause=0.0))
         config = make_catalog({"one": up.url, "two": spare.url}, fallbacks={"one": ["two"]})

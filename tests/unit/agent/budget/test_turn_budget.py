@@ -1,4 +1,4 @@
-"""What a turn may still spend: calls that run at the same time never count on the same tokens."""
+"""Concurrent calls of a turn never share reserved tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.domain.usage.budgets import Estimate
 PRICE = Price(Decimal(1), Decimal(2))
 
 
-async def test_a_call_that_starts_while_more_is_asked_for_gets_tokens_of_its_own() -> None:
+async def test_a_call_during_an_extension_gets_its_own_tokens() -> None:
     asked: list[int] = []
     first_asks, go_on = asyncio.Event(), asyncio.Event()
 
@@ -36,7 +36,7 @@ async def test_a_call_that_starts_while_more_is_asked_for_gets_tokens_of_its_own
     assert sum(asked) == 290 + 100 + 130 + 160 - 283
 
 
-async def test_a_call_that_is_refused_holds_nothing() -> None:
+async def test_a_refused_call_reserves_nothing() -> None:
     async def extend(more: Estimate) -> ReservedAmount:
         raise QuotaExceeded
 

@@ -1,4 +1,4 @@
-"""What is cut, and what never is, where messages have to fit a window."""
+"""How messages are shortened to fit a window."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def least(parts: tuple[Messages, Messages, Messages]) -> int:
 
 @settings(max_examples=300, deadline=None)
 @given(conversations, st.integers(20, 6000))
-def test_what_is_left_fits_and_is_a_conversation_still(
+def test_the_result_fits_and_is_a_valid_conversation(
     parts: tuple[Messages, Messages, Messages], room: int
 ) -> None:
     head, history, tail = parts
@@ -104,7 +104,7 @@ def test_what_is_left_fits_and_is_a_conversation_still(
         assert shown == messages
 
 
-def test_results_are_cut_before_any_exchange_goes_and_the_longest_first() -> None:
+def test_the_longest_results_are_cut_before_exchanges_are_dropped() -> None:
     history, tail = exchanges(2), (QUESTION, *tool_round(0, 3, 500))
     shown = fit_messages((SYSTEM,), history, tail, 2000)
     assert shown[1:5] == history
@@ -122,7 +122,7 @@ def test_earlier_rounds_are_cut_before_the_last() -> None:
     assert shown[-1] == tail[-1]
 
 
-def test_the_oldest_exchanges_go_first_and_the_system_prompt_stays() -> None:
+def test_the_oldest_exchanges_are_dropped_first() -> None:
     history = exchanges(10)
     shown = fit_messages((SYSTEM,), history, (QUESTION,), 400)
     assert shown[0] == SYSTEM
@@ -130,7 +130,7 @@ def test_the_oldest_exchanges_go_first_and_the_system_prompt_stays() -> None:
     assert shown[1:-1] == history[len(history) - len(shown) + 2 :]
 
 
-def test_fifty_calls_a_round_for_many_rounds_still_fit_with_a_word_of_what_is_gone() -> None:
+def test_many_rounds_of_fifty_calls_fit_with_a_notice() -> None:
     rounds = tuple(m for at in range(8) for m in tool_round(at, *[5] * 50))
     shown = fit_messages((SYSTEM,), exchanges(3), (QUESTION, *rounds), 8192)
     assert max_total_tokens(shown) <= 8192
@@ -139,21 +139,21 @@ def test_fifty_calls_a_round_for_many_rounds_still_fit_with_a_word_of_what_is_go
     assert any("earlier tool calls" in m.text for m in shown)
 
 
-def test_a_picture_counts() -> None:
+def test_an_image_counts() -> None:
     message = Message("user", (TextPart("What is this?"), ImagePart("https://example.com/a.png")))
     assert max_message_tokens(message) > 800
     assert not fits_cheaply((message,), 10_000)
 
 
 @given(st.lists(st.text(max_size=300), max_size=6), st.integers(0, 4000))
-def test_what_surely_fits_does(said: list[str], room: int) -> None:
+def test_fits_cheaply_is_never_wrong(said: list[str], room: int) -> None:
     messages = tuple(Message("user", text) for text in said)
     if fits_cheaply(messages, room):
         assert sum(8 + len(text.encode("utf-8", "replace")) for text in said) <= room
 
 
 @given(st.text(max_size=500) | st.integers(1, 200).map(lambda n: json.dumps([n] * n)), st.integers(1, 300))
-def test_a_clipped_text_is_a_beginning_within_its_tokens(text: str, tokens: int) -> None:
+def test_a_truncated_text_is_a_prefix_within_its_tokens(text: str, tokens: int) -> None:
     short = truncate(text, tokens)
     assert short == text or (short.endswith("…") and text.startswith(short[:-1]))
     assert estimate_max_tokens(short) <= tokens + 2

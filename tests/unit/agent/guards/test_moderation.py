@@ -1,4 +1,4 @@
-"""A moderation model beside the local guard: asked where it is configured, paid for, and never in the way."""
+"""The moderation model: when it is called, charged and ignored."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def ask(
     return last.answer, events
 
 
-async def test_a_question_that_the_model_objects_to_is_refused_with_our_own_words() -> None:
+async def test_a_flagged_question_is_refused_with_a_fixed_sentence() -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(says(True))
         answer, events = await ask(judge, up)
@@ -58,7 +58,7 @@ async def test_a_question_that_the_model_objects_to_is_refused_with_our_own_word
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["flagged", "category", "reason"]
 
 
-async def test_without_objection_the_answer_stands_and_both_calls_are_paid_for() -> None:
+async def test_both_calls_are_charged_when_the_question_passes() -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(says(False, "none"))
         answer, _ = await ask(judge, up)
@@ -68,7 +68,7 @@ async def test_without_objection_the_answer_stands_and_both_calls_are_paid_for()
     assert answer.cost_usd == sum(a.cost_usd for a in answer.receipt.attempts)
 
 
-async def test_with_flag_an_objection_is_a_note() -> None:
+async def test_in_flag_mode_an_objection_is_recorded() -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(says(True, "nonsense"))
         answer, _ = await ask(judge, up, guard=GuardModes(unsafe="flag"))
@@ -87,7 +87,7 @@ async def test_with_flag_an_objection_is_a_note() -> None:
         Reply(text=("[1]",)),
     ],
 )
-async def test_a_moderator_that_gives_no_verdict_is_noted_and_stops_nobody(reply: Any) -> None:
+async def test_a_moderator_without_a_verdict_fails_open_by_default(reply: Any) -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(reply)
         answer, _ = await ask(judge, up)
@@ -99,7 +99,7 @@ async def test_a_moderator_that_gives_no_verdict_is_noted_and_stops_nobody(reply
     "reply",
     [Refusal(500), Refusal(400), Reply(text=("I'd rather not",)), Reply(text=('{"flagged": ',)), says("yes")],
 )
-async def test_with_on_error_block_a_question_without_a_verdict_is_refused(reply: Any) -> None:
+async def test_on_error_block_refuses_a_question_without_a_verdict(reply: Any) -> None:
     strict = {"guardrails": {"moderation": {"model": "judge", "on_error": "block"}}}
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(reply)
@@ -114,7 +114,7 @@ async def test_with_on_error_block_a_question_without_a_verdict_is_refused(reply
     assert allowed.content == "Hello, world!"
 
 
-async def test_with_on_error_block_and_flag_a_question_without_a_verdict_is_noted() -> None:
+async def test_on_error_block_in_flag_mode_records_the_missing_verdict() -> None:
     strict = {"guardrails": {"moderation": {"model": "judge", "on_error": "block"}}}
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(Refusal(500))
@@ -123,7 +123,7 @@ async def test_with_on_error_block_and_flag_a_question_without_a_verdict_is_note
     assert answer.receipt.guardrails[0]["verdict"] == "flag"
 
 
-async def test_a_silent_moderator_costs_its_time_and_no_more() -> None:
+async def test_a_silent_moderator_costs_at_most_its_timeout() -> None:
     sections = {"guardrails": {"moderation": {"model": "judge", "timeout_seconds": 0.05}}}
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(Silence())
@@ -137,15 +137,13 @@ async def test_a_silent_moderator_costs_its_time_and_no_more() -> None:
     ("sections", "guard"),
     [({}, UNSAFE), (MODERATED, GuardModes(leak="block")), (MODERATED, GuardModes(injection="block"))],
 )
-async def test_it_is_asked_only_where_it_is_configured_and_unsafe_is_on(
-    sections: Any, guard: GuardModes
-) -> None:
+async def test_moderation_runs_only_if_configured_and_unsafe_is_on(sections: Any, guard: GuardModes) -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         await ask(judge, up, sections=sections, guard=guard)
         assert judge.calls == []
 
 
-async def test_a_cancelled_turn_ends_its_moderation_and_has_it_on_the_ledger() -> None:
+async def test_a_cancelled_turn_cancels_and_records_its_moderation() -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(Silence())
@@ -162,7 +160,7 @@ async def test_a_cancelled_turn_ends_its_moderation_and_has_it_on_the_ledger() -
     ]
 
 
-async def test_a_very_long_question_is_judged_by_its_ends() -> None:
+async def test_a_long_question_is_judged_by_its_ends() -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(says(False, "none"))
         sections = {
@@ -178,7 +176,7 @@ async def test_a_very_long_question_is_judged_by_its_ends() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "asked"), [({"one"}, 0), ({"one", "judge"}, 1), (None, 1)])
-async def test_a_keys_models_hold_for_moderation(allowed: set[str] | None, asked: int) -> None:
+async def test_moderation_respects_the_models_of_the_api_key(allowed: set[str] | None, asked: int) -> None:
     async with OpenAIUpstream() as judge, OpenAIUpstream() as up:
         judge.script(says(False))
         async with running_agent(make_catalog({"one": up.url, "judge": judge.url}, **MODERATED)) as agent:

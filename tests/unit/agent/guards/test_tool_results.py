@@ -1,4 +1,4 @@
-"""What tools bring from outside is read by a guard before a model sees it."""
+"""External tool results are checked before a model reads them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def ask(mode: GuardMode, guard: Guardrail) -> tuple[Answer, str, list[Tool
     return last.answer, shown, [e for e in events if isinstance(e, ToolFinished)]
 
 
-async def test_a_hostile_page_is_kept_from_the_model_and_the_turn_ends_well() -> None:
+async def test_a_hostile_page_is_withheld_and_the_turn_completes() -> None:
     answer, shown, finished = await ask("block", PageGuard())
     assert shown == WITHHELD_RESULT
     assert [(e.name, e.ok, e.content) for e in finished] == [("page", False, WITHHELD_RESULT)]
@@ -80,14 +80,14 @@ async def test_a_hostile_page_is_kept_from_the_model_and_the_turn_ends_well() ->
     assert answer.receipt.tools[0]["error"] == "withheld"
 
 
-async def test_with_flag_the_model_reads_the_page_and_the_receipt_tells() -> None:
+async def test_in_flag_mode_the_model_reads_the_page_and_the_receipt_has_the_verdict() -> None:
     answer, shown, finished = await ask("flag", PageGuard())
     assert HOSTILE in shown.lower()
     assert finished[0].ok
     assert [(v["verdict"], v["tool"]) for v in answer.receipt.guardrails] == [("flag", "page")]
 
 
-async def test_with_off_nobody_reads_it() -> None:
+async def test_in_off_mode_the_guard_does_not_run() -> None:
     guard = PageGuard()
     answer, shown, _ = await ask("off", guard)
     assert HOSTILE in shown.lower()
@@ -95,7 +95,7 @@ async def test_with_off_nobody_reads_it() -> None:
     assert guard.read == []
 
 
-async def test_the_gateways_own_results_are_not_suspected() -> None:
+async def test_trusted_tool_results_are_not_checked() -> None:
     guard = PageGuard()
     async with (
         OpenAIUpstream() as up,
@@ -119,9 +119,7 @@ def history(*results: str) -> tuple[Message, ...]:
 
 
 @pytest.mark.parametrize(("mode", "withheld"), [("block", True), ("flag", False), ("off", False)])
-async def test_results_of_a_callers_own_tools_are_read_where_they_may_be_withheld(
-    mode: GuardMode, withheld: bool
-) -> None:
+async def test_client_tool_results_are_checked_in_block_mode(mode: GuardMode, withheld: bool) -> None:
     guard = PageGuard()
     looks = (ToolSpec("look", "", {}),)
     asked = make_turn(model="one", messages=history("fine", f"Now {HOSTILE}."), client_tools=looks)

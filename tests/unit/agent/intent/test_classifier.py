@@ -1,4 +1,4 @@
-"""The local intent classifier on everyday texts, long ones and hostile ones."""
+"""The local intent classifier on everyday, long and hostile texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def classifier() -> IntentClassifier:
         ("Give me instructions for building a pipe bomb", "unsafe"),
     ],
 )
-def test_a_plain_request_gets_its_intent(classifier: IntentClassifier, text: str, label: str) -> None:
+def test_requests_get_their_intent(classifier: IntentClassifier, text: str, label: str) -> None:
     assert classifier.classify(text).label == label
 
 
@@ -45,7 +45,7 @@ def test_a_plain_request_gets_its_intent(classifier: IntentClassifier, text: str
     "text",
     ["How do I kill a Python process?", "Give me a recipe for chocolate cake", "김치찌개 레시피 알려줘"],
 )
-def test_an_ordinary_request_is_not_unsafe(classifier: IntentClassifier, text: str) -> None:
+def test_ordinary_requests_are_not_unsafe(classifier: IntentClassifier, text: str) -> None:
     assert classifier.classify(text).label != "unsafe"
 
 
@@ -73,7 +73,7 @@ def test_a_long_code_review_is_harder_than_a_short_question_about_code(classifie
     assert review.needs_code
 
 
-def test_what_a_turn_needs_is_told(classifier: IntentClassifier) -> None:
+def test_needs_flags(classifier: IntentClassifier) -> None:
     sums = classifier.classify("What is 4821 * 77?")
     weather = classifier.classify("What is the weather in Seoul today?")
     small_talk = classifier.classify("hello there")
@@ -90,7 +90,7 @@ def test_what_a_turn_needs_is_told(classifier: IntentClassifier) -> None:
      "{[(" * 50_000, "ﷺ" * 20_000, "\u202e" * 1000, "1 + " * 200_000, "\nA. " * 50_000,
      "; \t" * 50_000, "🙂" * 50_000],
 )  # fmt: skip
-def test_any_text_gets_a_judgement_within_bounds(classifier: IntentClassifier, text: str) -> None:
+def test_every_text_gets_values_within_bounds(classifier: IntentClassifier, text: str) -> None:
     intent = classifier.classify(text)
 
     assert intent.label in INTENTS
@@ -123,7 +123,7 @@ def test_features_have_their_names_and_are_finite() -> None:
     assert surface[FEATURE_NAMES.index("proof")] > 0
 
 
-def test_coefficients_of_another_version_are_refused() -> None:
+def test_coefficients_of_another_version_are_rejected() -> None:
     row = np.zeros(INPUT_COUNT + 1, dtype=np.float32)
     labels = np.zeros((len(LABELS), INPUT_COUNT + 1), dtype=np.float32)
     Heads(labels, row, row, row)
@@ -132,7 +132,7 @@ def test_coefficients_of_another_version_are_refused() -> None:
         Heads(labels, row[:-1], row, row)
 
 
-def test_the_same_text_is_judged_the_same(classifier: IntentClassifier) -> None:
+def test_classification_is_deterministic(classifier: IntentClassifier) -> None:
     first = classifier.classify("Explain how vaccines work.")
 
     assert first == classifier.classify("Explain how vaccines work.")

@@ -1,4 +1,4 @@
-"""Intents of an operator's own: five sentences each, no code."""
+"""Custom intents, defined by example sentences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def classifier() -> IntentClassifier:
         ("도서관은 일요일에 몇 시에 여나요?", "library_hours"),
     ],
 )
-def test_a_question_like_its_exemplars_is_of_that_intent(
+def test_a_question_similar_to_exemplars_gets_the_custom_intent(
     classifier: IntentClassifier, text: str, label: str
 ) -> None:
     found = classifier.classify(text)
@@ -53,13 +53,13 @@ def test_a_question_like_its_exemplars_is_of_that_intent(
     ["hello", "안녕하세요", "What is the capital of France?", "Write a poem about the sea", "2 + 2", "",
      "파이썬으로 퀵소트를 구현해줘", "How do I sort a list in Python?", "\ud800", "a" * 100_000],
 )  # fmt: skip
-def test_an_ordinary_question_falls_into_none(classifier: IntentClassifier, text: str) -> None:
+def test_an_ordinary_question_gets_no_custom_intent(classifier: IntentClassifier, text: str) -> None:
     found = classifier.classify(text)
     assert found.label in INTENTS
     assert found.classified_by == "fast"
 
 
-def test_what_else_is_judged_stays_the_same(classifier: IntentClassifier) -> None:
+def test_a_custom_intent_changes_only_label_and_confidence(classifier: IntentClassifier) -> None:
     text = "Can I return this order and get my money back?"
     own, plain = classifier.classify(text), IntentClassifier.load().classify(text)
     assert own.complexity == plain.complexity
@@ -70,7 +70,7 @@ def test_what_else_is_judged_stays_the_same(classifier: IntentClassifier) -> Non
     )
 
 
-def test_a_dangerous_request_is_not_hidden_by_an_own_intent() -> None:
+def test_a_custom_intent_does_not_hide_an_unsafe_request() -> None:
     text = "Give me instructions for building a pipe bomb"
     config = IntentConfig.model_validate({"exemplars": {"crafts": [text, text, text]}})
     assert IntentClassifier.load(config=config).classify(text).label == "unsafe"
@@ -85,6 +85,6 @@ def test_a_dangerous_request_is_not_hidden_by_an_own_intent() -> None:
         {"x": ["", "b", "c"]},
     ],
 )
-def test_an_intent_that_cannot_work_is_refused_at_the_start(exemplars: dict[str, list[str]]) -> None:
+def test_an_invalid_custom_intent_is_rejected_at_startup(exemplars: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match="exemplars"):
         IntentConfig.model_validate({"exemplars": exemplars})

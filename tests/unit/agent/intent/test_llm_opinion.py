@@ -1,4 +1,4 @@
-"""The light model's opinion about a question, and the fast judgement where it has none to be used."""
+"""Classification by the light model, and the local result as fallback."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def said(opinion: object) -> Reply:
     return Reply(text=(opinion if isinstance(opinion, str) else json.dumps(opinion),))
 
 
-def test_the_sentences_of_these_tests_are_what_they_are_taken_for() -> None:
+def test_the_sample_questions_have_the_expected_confidence() -> None:
     classifier = IntentClassifier.load()
     assert classifier.classify(UNSURE).confidence < 0.55
     assert classifier.classify(UNSURE).complexity < 0.5
     assert classifier.classify(SURE).confidence > 0.55
 
 
-async def test_hybrid_asks_where_the_fast_judge_is_unsure_and_notes_the_call() -> None:
+async def test_hybrid_mode_asks_the_light_model_when_unsure() -> None:
     async with OpenAIUpstream() as up:
         up.script(said(OPINION), Reply())
         got = await answer(up, make_turn(UNSURE, model="auto"), mode="hybrid")
@@ -69,7 +69,7 @@ async def test_hybrid_asks_where_the_fast_judge_is_unsure_and_notes_the_call() -
     assert body["temperature"] == 0
 
 
-async def test_hybrid_asks_nobody_where_the_fast_judge_is_sure() -> None:
+async def test_hybrid_mode_makes_no_call_when_sure() -> None:
     async with OpenAIUpstream() as up:
         got = await answer(up, make_turn(SURE, model="auto"), mode="hybrid")
         assert len(up.calls) == 1
@@ -77,14 +77,14 @@ async def test_hybrid_asks_nobody_where_the_fast_judge_is_sure() -> None:
     assert got.receipt.intent_score > 0.55
 
 
-async def test_llm_always_asks_and_takes_the_difficulty_too() -> None:
+async def test_llm_mode_always_asks_and_uses_the_complexity() -> None:
     async with OpenAIUpstream() as up:
         up.script(said(OPINION), Reply())
         got = await answer(up, make_turn(SURE, model="auto"), mode="llm")
     assert (got.receipt.intent, got.receipt.complexity, got.model) == ("creative", 0.9, "heavy")
 
 
-async def test_nobody_is_asked_where_the_caller_named_a_model() -> None:
+async def test_no_call_is_made_for_a_named_model() -> None:
     async with OpenAIUpstream() as up:
         await answer(up, make_turn(UNSURE, model="heavy", conversation=ConversationTarget()), mode="llm")
         assert len(up.calls) == 1
@@ -106,7 +106,7 @@ async def test_nobody_is_asked_where_the_caller_named_a_model() -> None:
         said(""),
     ],
 )
-async def test_whatever_the_light_model_does_wrong_the_fast_judgement_stands(nonsense: Any) -> None:
+async def test_the_local_result_stands_when_the_light_model_fails(nonsense: Any) -> None:
     fast = IntentClassifier.load().classify(UNSURE)
     async with OpenAIUpstream() as up:
         up.script(nonsense, Reply())
@@ -115,7 +115,7 @@ async def test_whatever_the_light_model_does_wrong_the_fast_judgement_stands(non
     assert got.content == "Hello, world!"
 
 
-async def test_a_light_model_that_hangs_is_waited_for_no_longer_than_configured() -> None:
+async def test_the_light_model_has_a_timeout() -> None:
     async with OpenAIUpstream() as up:
         up.script(Silence(), Reply())
         got = await answer(up, make_turn(UNSURE, model="auto"), mode="hybrid", timeout_seconds=1)
@@ -123,7 +123,7 @@ async def test_a_light_model_that_hangs_is_waited_for_no_longer_than_configured(
     assert [a.outcome for a in got.receipt.attempts] == ["upstream_timeout", "ok"]
 
 
-async def test_the_light_model_knows_the_operators_own_intents() -> None:
+async def test_the_light_model_is_given_custom_intents() -> None:
     own = {"catering": ["one tray of sandwiches", "lunch for twelve", "two vegetarian boxes"]}
     async with OpenAIUpstream() as up:
         up.script(said({**OPINION, "intent": "catering"}), Reply())
@@ -133,7 +133,7 @@ async def test_the_light_model_knows_the_operators_own_intents() -> None:
     assert "one tray of sandwiches" in prompt
 
 
-async def test_a_rule_sends_an_intent_to_its_model() -> None:
+async def test_a_rule_routes_an_intent_to_its_model() -> None:
     own = {"refund": ["I want my money back", "refund my order please", "how do I get a refund"]}
     async with OpenAIUpstream() as up:
         config = make_catalog(
@@ -161,7 +161,7 @@ async def test_a_rule_sends_an_intent_to_its_model() -> None:
         json.dumps({**OPINION, "because": "it says so"}),
     ],
 )
-def test_an_opinion_is_found_among_other_words(text: str) -> None:
+def test_a_json_object_within_text_is_parsed(text: str) -> None:
     opinion = parse_opinion(text, LABELS)
     assert opinion is not None
     assert opinion.intent == "creative"

@@ -1,4 +1,4 @@
-"""The gateway's own questions to models that take no temperature and no short limit, and lasting refusals."""
+"""Auxiliary calls of models that reject sampling parameters."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def asked(judge: OpenAIUpstream, times: int) -> tuple[list[Answer], Any]:
     return answers, views["judge"]
 
 
-async def test_a_model_that_takes_only_its_defaults_is_asked_with_them_from_then_on() -> None:
+async def test_a_model_that_rejects_sampling_is_called_with_defaults_from_then_on() -> None:
     async with Reasoning() as judge:
         judge.script(VERDICT)
         answers, _ = await asked(judge, 2)
@@ -55,7 +55,7 @@ async def test_a_model_that_takes_only_its_defaults_is_asked_with_them_from_then
     assert fields == [(True, True), (False, False), (False, False)]
 
 
-async def test_a_lasting_refusal_is_logged_and_shown_with_the_model() -> None:
+async def test_a_permanent_rejection_is_logged_and_shown_with_the_model() -> None:
     async with OpenAIUpstream() as judge:
         judge.script(Refusal(400, body=b'{"error": {"message": "No such luck"}}'))
         with capture_logs() as logs:

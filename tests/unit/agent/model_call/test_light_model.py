@@ -1,4 +1,4 @@
-"""Which model the gateway may ask on its own for a caller whose key has limits."""
+"""Auxiliary calls respect the models of an API key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECTIONS = {
         (set(), False, False),
     ],
 )
-async def test_a_side_call_asks_only_what_the_key_may_use(
+async def test_auxiliary_calls_use_only_models_of_the_api_key(
     allowed: set[str] | None, light: bool, other: bool
 ) -> None:
     limits = None if allowed is None else frozenset(allowed)

@@ -1,4 +1,4 @@
-"""Which of a provider's counts are believed."""
+"""Which of a provider's token counts are used."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def test_without_counts_the_prompt_and_the_answer_are_estimated(usage: Usage | N
     )
 
 
-def test_one_count_of_zero_is_estimated_and_the_other_believed() -> None:
+def test_a_count_of_zero_is_estimated_and_the_other_is_used() -> None:
     assert charged(Usage(0, 12)) == Usage(ESTIMATE.prompt_tokens, 12)
     assert charged(Usage(404, 0)) == Usage(404, ESTIMATE.completion_tokens)
 
 
 @pytest.mark.parametrize("absurd", [WINDOW + 1, 49_000_000, 2**52])
-def test_more_than_the_models_window_holds_is_not_charged(absurd: int) -> None:
+def test_a_prompt_count_above_the_window_is_not_charged(absurd: int) -> None:
     assert charged(Usage(absurd, absurd, absurd, absurd, absurd)).total_tokens < 2 * ESTIMATE.total_tokens
 
 
-def test_more_than_max_tokens_is_not_charged_unless_it_was_reasoning_or_was_said() -> None:
+def test_a_completion_count_above_max_tokens_is_charged_only_if_it_was_output() -> None:
     assert charged(Usage(404, 3000), max_tokens=50) == Usage(404, ESTIMATE.completion_tokens)
     thought = Usage(404, 3000, reasoning_tokens=2960)
     assert charged(thought, max_tokens=50) == thought

@@ -1,4 +1,4 @@
-"""How long a call may be silent and how long it may go on: whole or streamed, by provider."""
+"""Silence and total timeouts of calls, streamed or not, by provider."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def request(*, stream: bool, max_tokens: int | None = None) -> ChatRequest:
     return ChatRequest("m", (Message("user", "Hi"),), sampling=Sampling(max_tokens=max_tokens), stream=stream)
 
 
-def test_by_default_a_silent_stream_leaves_a_fallback_time_within_fifteen_seconds() -> None:
+def test_a_silent_stream_leaves_time_for_a_fallback_by_default() -> None:
     provider = provider_of({"provider": {"type": "openai", "base_url": "http://x/v1"}})
     assert timeouts_for(provider, request(stream=True)).silence <= 14
     assert timeouts_for(provider, request(stream=True)).total >= 900
 
 
 @pytest.mark.parametrize(("max_tokens", "silence"), [(1, 10.04), (250, 20), (None, 70), (100_000, 180)])
-def test_an_unstreamed_call_is_bounded_by_the_answer_that_it_may_have(
+def test_the_timeout_of_an_unstreamed_call_depends_on_its_answer_limit(
     max_tokens: int | None, silence: float
 ) -> None:
     provider = provider_of({"provider": {"type": "openai", "base_url": "http://x/v1"}})
@@ -51,7 +51,7 @@ def test_an_unstreamed_call_is_bounded_by_the_answer_that_it_may_have(
 
 
 @pytest.mark.parametrize("kind", ["ollama", "local"])
-def test_providers_that_load_models_have_longer_unless_it_is_configured(kind: str) -> None:
+def test_providers_that_load_models_have_longer_default_timeouts(kind: str) -> None:
     def first_token(**more: Any) -> float:
         provider = {"type": kind, "base_url": "http://x/v1", **more.pop("own", {})}
         return provider_of({"provider": provider, **more}).timeouts.first_token
@@ -61,14 +61,14 @@ def test_providers_that_load_models_have_longer_unless_it_is_configured(kind: st
     assert first_token(timeouts={"first_token": 7}, own={"timeouts": {"first_token": 33}}) == 33
 
 
-def test_the_variable_of_the_environment_is_for_every_provider() -> None:
+def test_the_environment_variable_applies_to_every_provider() -> None:
     given = {"providers": {"it": {"type": "ollama", "timeouts": {"first_token": 120, "live": 600}}}}
     config = Catalog.model_validate(apply_environment(given, {"GATEWAY_REQUEST_TIMEOUT_SECONDS": "9"}))
     limits = config.timeouts_of(config.providers["it"])
     assert (limits.first_token, limits.live, limits.stream) == (9, 9, 9)
 
 
-def test_timeouts_of_a_provider_leave_the_others_alone() -> None:
+def test_timeouts_of_a_provider_do_not_affect_others() -> None:
     config = Catalog(timeouts=Timeouts(connect=3), providers={})
     own = ProviderConfig.model_validate({"type": "openai", "timeouts": {"live": 99}})
     assert config.timeouts_of(own) == Timeouts(connect=3, live=99)
@@ -83,7 +83,7 @@ def last_of(events: list[ChatEvent]) -> TurnCompleted | TurnFailed:
 QUICK = {"first_token": 0.2, "live": 30, "stream": 30}
 
 
-async def test_a_silent_unstreamed_call_gives_way_to_a_fallback() -> None:
+async def test_a_silent_unstreamed_call_falls_back() -> None:
     async with OpenAIUpstream() as silent, OpenAIUpstream() as sound:
         silent.script(Silence())
         config = make_catalog(
@@ -97,16 +97,16 @@ async def test_a_silent_unstreamed_call_gives_way_to_a_fallback() -> None:
         assert len(silent.calls) == 1
     assert isinstance(last, TurnCompleted)
     assert last.answer.model == "two"
-    told = last.answer.receipt.attempts[0].upstream_reply
-    assert told is not None
-    assert told.reason.startswith("silent for")
+    reply = last.answer.receipt.attempts[0].upstream_reply
+    assert reply is not None
+    assert reply.reason.startswith("silent for")
 
 
 def delta(content: str, finish: str | None = None) -> bytes:
     return sse({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]})
 
 
-async def test_a_sign_of_life_moves_the_deadline_but_never_past_the_total() -> None:
+async def test_activity_extends_the_deadline_up_to_the_total() -> None:
     watch = CallDeadline(CallTimeouts(silence=50, total=120))
     loop = asyncio.get_running_loop()
     async with watch.timeout as limit:
@@ -123,7 +123,7 @@ async def test_a_sign_of_life_moves_the_deadline_but_never_past_the_total() -> N
         assert end <= loop.time() + 120
 
 
-async def test_a_stream_that_goes_on_is_not_cut_by_the_limit_of_unstreamed_calls() -> None:
+async def test_an_active_stream_is_not_cut_by_the_unstreamed_limit() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=["word "] * 12, pause=0.1))
         config = make_catalog({"one": up.url}, timeouts={"first_token": 5, "live": 0.5, "stream": 30})
@@ -133,7 +133,7 @@ async def test_a_stream_that_goes_on_is_not_cut_by_the_limit_of_unstreamed_calls
     assert last.answer.content == "word " * 12
 
 
-async def test_a_stream_ends_with_its_own_limit() -> None:
+async def test_a_stream_ends_at_its_own_limit() -> None:
     async with OpenAIUpstream() as up:
         up.script(Reply(text=["word "] * 100, pause=0.05))
         config = make_catalog({"one": up.url}, timeouts={"first_token": 5, "stream": 0.4})
@@ -161,7 +161,7 @@ SERVERS: dict[str, type[UpstreamServer]] = {
 
 
 @pytest.mark.parametrize("kind", list(SIGNS))
-async def test_comments_pings_and_empty_pieces_are_signs_of_life_with_every_wire(kind: str) -> None:
+async def test_comments_pings_and_empty_deltas_count_as_activity(kind: str) -> None:
     alive: list[int] = []
     async with SERVERS[kind]() as up, httpx.AsyncClient() as http:
         frames = up.frames

@@ -1,4 +1,4 @@
-"""Answers for callers that do not stream, where another model could answer: asked for as a stream."""
+"""Unstreamed answers with alternatives are streamed upstream and assembled."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def shown(answer: Answer, kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("kind", "case"), EVERY)
-async def test_an_assembled_answer_is_what_the_unstreamed_call_gives(kind: str, case: str) -> None:
+async def test_an_assembled_answer_equals_the_unstreamed_one(kind: str, case: str) -> None:
     reply, fields = CASES[case]
     async with SERVERS[kind]() as up, OpenAIUpstream() as spare:
         up.script(reply)
@@ -161,7 +161,7 @@ async def test_an_assembled_answer_is_what_the_unstreamed_call_gives(kind: str, 
     assert [type(event) for event in beside] == [type(event) for event in alone]
 
 
-async def test_log_probabilities_are_those_of_the_unstreamed_call() -> None:
+async def test_assembled_logprobs_equal_the_unstreamed_ones() -> None:
     reply = Reply(text=("Good", " day"), logprobs=True)
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(reply)
@@ -172,7 +172,7 @@ async def test_log_probabilities_are_those_of_the_unstreamed_call() -> None:
     assert [entry["token"] for entry in beside.logprobs] == ["Good", " day"]
 
 
-async def test_signed_thoughts_are_wanted_back_as_of_an_unstreamed_call() -> None:
+async def test_assembled_signed_reasoning_equals_the_unstreamed_one() -> None:
     reply = Reply(
         reasoning=("I ", "think."),
         tools=(ScriptedToolCall("get_time", ("{}",), "toolu_1"),),
@@ -201,7 +201,7 @@ STALLS = {
     ("kind", "stall"),
     [("openai", "nothing"), ("openai", "headers"), *((kind, "a word") for kind in SERVERS)],
 )
-async def test_a_silent_upstream_is_left_once_for_the_fallback(kind: str, stall: str) -> None:
+async def test_a_silent_upstream_falls_back_once(kind: str, stall: str) -> None:
     warm_up()
     async with SERVERS[kind]() as up, OpenAIUpstream() as spare:
         up.script(STALLS[stall])
@@ -213,7 +213,7 @@ async def test_a_silent_upstream_is_left_once_for_the_fallback(kind: str, stall:
     assert [a.outcome for a in attempts] == ["upstream_timeout", "ok"]
 
 
-async def test_a_slow_answer_that_goes_on_is_not_left() -> None:
+async def test_a_slow_but_active_answer_does_not_fall_back() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Reply(text=["word "] * 8, pause=0.25))
         config = of("openai", up.url, spare.url, own={"timeouts": {"first_token": 1.5, "live": 60}})
@@ -224,7 +224,7 @@ async def test_a_slow_answer_that_goes_on_is_not_left() -> None:
 
 @pytest.mark.parametrize("kind", list(SERVERS))
 @pytest.mark.parametrize("fault", ["cut", "error"])
-async def test_an_answer_that_breaks_off_gives_way_and_its_tokens_are_charged(kind: str, fault: Any) -> None:
+async def test_a_broken_answer_falls_back_and_is_charged(kind: str, fault: Any) -> None:
     async with SERVERS[kind]() as up, OpenAIUpstream() as spare:
         up.script(Reply(text=("one two three ", "four five six ", "seven"), fault=fault, after=2))
         attempts: list[ModelCall] = []
@@ -239,7 +239,7 @@ async def test_an_answer_that_breaks_off_gives_way_and_its_tokens_are_charged(ki
     assert broken.cost_usd > 0
 
 
-async def test_a_client_that_leaves_is_charged_what_was_said_until_then(
+async def test_a_disconnected_client_is_charged_for_output_so_far(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arrived = asyncio.Event()
@@ -278,7 +278,7 @@ class WholeOnly(OpenAIUpstream):
         return Refusal(400, body=json.dumps({"error": REFUSED_STREAM}).encode())
 
 
-async def test_an_upstream_that_refuses_streams_is_asked_for_the_whole_from_then_on() -> None:
+async def test_an_upstream_that_rejects_streams_is_called_unstreamed_from_then_on() -> None:
     async with WholeOnly() as up, OpenAIUpstream() as spare:
         attempts: list[ModelCall] = []
         async with running_agent(of("openai", up.url, spare.url)) as agent:
@@ -290,7 +290,7 @@ async def test_an_upstream_that_refuses_streams_is_asked_for_the_whole_from_then
     assert [a.outcome for a in attempts] == ["ok", "ok"]
 
 
-async def test_a_refusal_of_the_request_is_not_taken_for_one_of_the_stream() -> None:
+async def test_a_rejected_request_is_not_mistaken_for_a_rejected_stream() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Refusal(400, "invalid_value"))
         events = await asked(of("openai", up.url, spare.url))
@@ -298,7 +298,7 @@ async def test_a_refusal_of_the_request_is_not_taken_for_one_of_the_stream() -> 
     assert isinstance(events[-1], TurnFailed)
 
 
-async def test_a_server_that_ignores_the_wish_for_a_stream_is_read_all_the_same() -> None:
+async def test_a_server_that_ignores_stream_true_is_read_anyway() -> None:
     class Ignoring(OpenAIUpstream):
         def wants_stream(self, call: ReceivedCall) -> bool:
             return False
@@ -313,7 +313,7 @@ async def test_a_server_that_ignores_the_wish_for_a_stream_is_read_all_the_same(
     "fields",
     [{"logprobs": True}, {"messages": (Message("user", (TextPart("Hi"), RawPart("file", {}))),)}],
 )
-async def test_a_call_that_no_fallback_could_take_over_stays_whole(fields: dict[str, Any]) -> None:
+async def test_a_call_without_alternatives_is_unstreamed(fields: dict[str, Any]) -> None:
     async with OpenAIUpstream() as up, AnthropicUpstream() as spare:
         config = of("openai", up.url, spare.url).model_dump(mode="json", by_alias=True, exclude_defaults=True)
         config["providers"]["spare"] = {"type": "anthropic", "base_url": spare.url, "api_key": "k"}
@@ -322,14 +322,14 @@ async def test_a_call_that_no_fallback_could_take_over_stays_whole(fields: dict[
         assert [call.body["stream"] for call in up.calls] == [False]
 
 
-async def test_the_last_model_of_a_chain_is_asked_for_the_whole() -> None:
+async def test_the_last_model_of_a_chain_is_called_unstreamed() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Refusal(500))
         await asked(of("openai", up.url, spare.url, retry={"attempts": 1}))
         assert [call.body["stream"] for call in (*up.calls, *spare.calls)] == [True, False]
 
 
-async def test_a_second_provider_of_the_same_model_is_another_that_could_answer() -> None:
+async def test_a_second_provider_of_the_model_is_an_alternative() -> None:
     async with OpenAIUpstream() as silent, OpenAIUpstream() as sound:
         silent.script(Silence())
         config = make_catalog(
@@ -343,7 +343,7 @@ async def test_a_second_provider_of_the_same_model_is_another_that_could_answer(
         assert len(silent.calls) == 1
 
 
-async def test_a_silent_upstream_whose_caller_has_no_other_fails_as_a_timeout() -> None:
+async def test_a_silent_upstream_without_alternative_is_a_timeout() -> None:
     async with OpenAIUpstream() as up:
         up.script(Silence())
         config = of("openai", up.url, None, own={"timeouts": {"first_token": 0.5, "live": 1}})

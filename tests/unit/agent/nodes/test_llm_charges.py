@@ -1,4 +1,4 @@
-"""What a call costs that brought no answer: its prompt, unless it was its provider that failed."""
+"""What a call without an answer costs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SlowGuard(ScriptedGuard):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_question_that_a_guard_blocks_beside_the_call_pays_for_its_prompt(stream: bool) -> None:
+async def test_a_question_blocked_during_the_call_is_charged_for_its_prompt(stream: bool) -> None:
     attempts: list[ModelCall] = []
     async with (
         OpenAIUpstream() as up,
@@ -54,7 +54,7 @@ async def test_a_question_that_a_guard_blocks_beside_the_call_pays_for_its_promp
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_turn_cancelled_before_the_first_word_pays_for_its_prompt(stream: bool) -> None:
+async def test_a_turn_cancelled_before_output_is_charged_for_its_prompt(stream: bool) -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(Silence())
@@ -66,7 +66,7 @@ async def test_a_turn_cancelled_before_the_first_word_pays_for_its_prompt(stream
     assert [(a.outcome, a.usage) for a in attempts] == [("cancelled", Usage(PROMPT, 0))]
 
 
-async def test_reasoning_before_the_first_word_is_paid_for_when_the_turn_is_cancelled() -> None:
+async def test_reasoning_is_charged_when_the_turn_is_cancelled() -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(Reply(reasoning=("Let me think. " * 50,), gate=asyncio.Event(), gate_at=1))
@@ -88,7 +88,7 @@ async def test_reasoning_before_the_first_word_is_paid_for_when_the_turn_is_canc
     assert attempts[0].usage.completion_tokens >= 150
 
 
-async def test_a_silent_upstream_that_timed_out_is_paid_nothing() -> None:
+async def test_a_timeout_without_output_costs_nothing() -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as up:
         up.script(Silence())
@@ -99,7 +99,7 @@ async def test_a_silent_upstream_that_timed_out_is_paid_nothing() -> None:
 
 
 @pytest.mark.parametrize("script", [Refusal(500), Refusal(429), Refusal(400), Refusal(401)])
-async def test_an_upstream_that_refused_is_paid_nothing(script: Any) -> None:
+async def test_a_rejected_request_costs_nothing(script: Any) -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url})) as agent:
         up.script(script)
@@ -107,14 +107,14 @@ async def test_an_upstream_that_refused_is_paid_nothing(script: Any) -> None:
     assert [a.usage for a in attempts] == [Usage()]
 
 
-async def test_an_upstream_that_was_not_reached_is_paid_nothing() -> None:
+async def test_a_failed_connection_costs_nothing() -> None:
     attempts: list[ModelCall] = []
     async with running_agent(make_catalog({"one": "http://127.0.0.1:9/v1"})) as agent:
         await run_turn(agent, make_turn(QUESTION, model="one"), attempts=attempts)
     assert [a.usage for a in attempts] == [Usage()]
 
 
-async def test_a_verdict_that_was_there_before_the_call_costs_nothing() -> None:
+async def test_a_question_blocked_before_the_call_costs_nothing() -> None:
     attempts: list[ModelCall] = []
     guard = ScriptedGuard(flagged=True)
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}), guard=guard) as agent:

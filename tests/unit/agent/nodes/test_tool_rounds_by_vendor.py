@@ -1,4 +1,4 @@
-"""Rounds of the gateway's own tools with vendors that refuse calls without what they wrote with them."""
+"""Tool rounds with vendors that require their own fields back."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def asks(word: str) -> Reply:
     return Reply(text=("Wait.",), reasoning=("Let me ", f"see {word}."), tools=calls, finish="tool_calls")
 
 
-async def test_a_guard_that_blocks_shows_no_fields_of_the_vendor() -> None:
+async def test_vendor_fields_are_not_sent_when_an_output_guard_blocks() -> None:
     async with AnthropicUpstream() as up, agent_of("anthropic", up) as agent:
         for guard, shown in ((GUARDS_OFF, True), (BLOCK, False)):
             up.script(Reply(reasoning=("Secretly.",)))
@@ -133,7 +133,7 @@ async def test_two_rounds_of_tools_end_in_an_answer(kind: str, stream: bool, gua
 
 
 @pytest.mark.parametrize("kind", VENDORS)
-async def test_a_fallback_of_another_vendor_gets_none_of_it(kind: str) -> None:
+async def test_a_fallback_of_another_vendor_gets_no_vendor_fields(kind: str) -> None:
     async with VENDORS[kind][0]() as up, OpenAIUpstream() as other, agent_of(kind, up, other=other) as agent:
         if isinstance(up, OpenAIUpstream):
             up.wants_thoughts = False

@@ -1,4 +1,4 @@
-"""Which failure gives way to the next model, and which error a caller sees where nobody answers."""
+"""Which failures fall back, and which error is reported."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_a_fallback_that_lacks_a_parameter_is_skipped(particulars: dict[st
     assert [e.model for e in events if isinstance(e, RouteChosen)] == ["one", "three"]
 
 
-async def test_an_outage_that_no_fallback_can_cover_is_shown_as_the_outage() -> None:
+async def test_an_outage_without_usable_fallback_is_reported() -> None:
     async with OpenAIUpstream() as one, AnthropicUpstream() as claude, OpenAIUpstream() as three:
         one.script(Refusal(503))
         three.script(Refusal(400))
@@ -91,7 +91,7 @@ async def test_an_outage_that_no_fallback_can_cover_is_shown_as_the_outage() -> 
     assert (type(failure), failure.code) == (UpstreamUnavailable, "upstream_failed")
 
 
-async def test_a_model_that_is_asked_for_by_name_refuses_what_it_lacks() -> None:
+async def test_a_named_model_rejects_an_unsupported_parameter() -> None:
     async with OpenAIUpstream() as one, AnthropicUpstream() as claude, OpenAIUpstream() as three:
         async with running_agent(with_claude(one.url, claude.url, three.url)) as agent:
             failure = failure_of(await run_turn(agent, make_turn(model="claude", sampling=Sampling(seed=1))))
@@ -100,7 +100,7 @@ async def test_a_model_that_is_asked_for_by_name_refuses_what_it_lacks() -> None
     assert failure.param == "seed"
 
 
-async def test_an_alias_passes_over_a_model_that_lacks_a_parameter() -> None:
+async def test_an_alias_skips_a_model_that_lacks_a_parameter() -> None:
     async with OpenAIUpstream() as one, AnthropicUpstream() as claude, OpenAIUpstream() as three:
         config = with_claude(one.url, claude.url, three.url, aliases={"fast": ["one"]})
         config = Catalog.model_validate(
@@ -113,7 +113,7 @@ async def test_an_alias_passes_over_a_model_that_lacks_a_parameter() -> None:
 
 
 @pytest.mark.parametrize("second", [Refusal(400), Refusal(402), Refusal(413), Refusal(422), TOO_LONG])
-async def test_what_a_fallback_refuses_does_not_end_the_chain(second: Refusal) -> None:
+async def test_a_fallbacks_rejection_does_not_end_the_chain(second: Refusal) -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two, OpenAIUpstream() as three:
         one.script(Refusal(500))
         two.script(second)
@@ -138,7 +138,7 @@ async def test_what_a_fallback_refuses_does_not_end_the_chain(second: Refusal) -
 
 
 @pytest.mark.parametrize("status", [402, 405, 408, 409, 410, 413, 421, 424, 425, 451, 498, 499])
-async def test_a_refusal_that_is_not_the_callers_fault_is_answered_by_a_fallback(status: int) -> None:
+async def test_an_upstream_fault_falls_back(status: int) -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
         one.script(Refusal(status))
         async with running_agent(
@@ -148,7 +148,7 @@ async def test_a_refusal_that_is_not_the_callers_fault_is_answered_by_a_fallback
 
 
 @pytest.mark.parametrize(("windows", "asked"), [((4096, 32768), 1), ((4096, 4096), 0), ((4096, 2048), 0)])
-async def test_a_context_overflow_asks_only_a_fallback_with_a_larger_window(
+async def test_a_context_overflow_falls_back_only_to_larger_windows(
     windows: tuple[int, int], asked: int
 ) -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
@@ -171,7 +171,7 @@ async def test_a_context_overflow_asks_only_a_fallback_with_a_larger_window(
 
 
 @pytest.mark.parametrize("second", [Refusal(500), Refusal(400), Refusal(401), None])
-async def test_a_limited_provider_stays_a_rate_limit_where_nobody_else_answers(
+async def test_a_rate_limit_is_reported_if_all_fallbacks_fail(
     second: Refusal | None,
 ) -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
@@ -188,7 +188,7 @@ async def test_a_limited_provider_stays_a_rate_limit_where_nobody_else_answers(
     assert failure.retry_after == 42
 
 
-async def test_a_rejection_by_the_model_that_was_asked_for_ends_the_turn() -> None:
+async def test_a_rejection_by_the_requested_model_ends_the_turn() -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
         one.script(Refusal(400))
         async with running_agent(

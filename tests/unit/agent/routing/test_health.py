@@ -1,4 +1,4 @@
-"""Which providers `auto` passes over, how a model is judged, and how the local model is waited for."""
+"""Unreachable providers, model health, and waiting for the local model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def answer_of(events: list[ChatEvent]) -> Answer:
     return last.answer
 
 
-async def test_auto_passes_over_a_provider_that_refused_the_last_connection() -> None:
+async def test_auto_skips_an_unreachable_provider() -> None:
     async with OpenAIUpstream() as gone, OpenAIUpstream() as sound:
         config = make_catalog(
             {"one": gone.url, "two": sound.url},
@@ -43,7 +43,7 @@ async def test_auto_passes_over_a_provider_that_refused_the_last_connection() ->
     assert [event.model for event in events if isinstance(event, RouteChosen)] == ["two"]
 
 
-async def test_a_provider_that_the_start_found_dead_is_not_asked_even_once() -> None:
+async def test_a_provider_marked_at_startup_is_not_called() -> None:
     async with OpenAIUpstream() as gone, OpenAIUpstream() as sound:
         config = make_catalog(
             {"one": gone.url, "two": sound.url},
@@ -59,7 +59,7 @@ async def test_a_provider_that_the_start_found_dead_is_not_asked_even_once() -> 
     assert [attempt.model for attempt in named.receipt.attempts] == ["one", "two"]
 
 
-async def test_a_provider_that_answers_again_is_asked_again() -> None:
+async def test_a_provider_that_is_reachable_again_is_called() -> None:
     async with OpenAIUpstream() as back:
         config = Catalog(providers={"one": ProviderConfig(type="openai", base_url=back.url)})
         async with httpx.AsyncClient() as http:
@@ -71,7 +71,7 @@ async def test_a_provider_that_answers_again_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize(("status", "stays"), [(404, False), (401, True)])
-async def test_a_server_without_a_list_of_models_answers_all_the_same(status: int, stays: bool) -> None:
+async def test_a_server_without_a_model_list_counts_as_reachable(status: int, stays: bool) -> None:
     async with OpenAIUpstream() as server, httpx.AsyncClient() as http:
         server.script(Refusal(status))
         config = Catalog(providers={"one": ProviderConfig(type="openai", base_url=server.url)})
@@ -94,7 +94,7 @@ async def test_a_server_without_a_list_of_models_answers_all_the_same(status: in
         ("open", False, 20, 0, "down"),
     ],
 )
-def test_a_model_has_one_judgement(
+def test_health_of_a_model(
     state: BreakerState, away: bool, calls: int, failed: int, health: ModelHealth
 ) -> None:
     assert health_of(state, unreachable=away, calls=calls, failed=failed) == health

@@ -1,4 +1,4 @@
-"""The route's reason is a sentence."""
+"""Routing decisions are explained in sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.domain.config.routing import RoutingRule
 from gateway.domain.intent import INTENTS, NOT_CLASSIFIED
 
 
-def test_it_says_what_was_asked_how_hard_and_who_answers() -> None:
+def test_the_reason_names_intent_complexity_and_model() -> None:
     hard = replace(NOT_CLASSIFIED, label="code", complexity=0.71)
     easy = replace(NOT_CLASSIFIED, label="chat", complexity=0.02)
     own = replace(NOT_CLASSIFIED, label="refund", complexity=0.3)
@@ -26,13 +26,13 @@ def test_it_says_what_was_asked_how_hard_and_who_answers() -> None:
 
 
 @pytest.mark.parametrize("label", [*INTENTS, ""])
-def test_every_intent_has_words_of_its_own(label: str) -> None:
+def test_every_intent_has_its_own_sentence(label: str) -> None:
     reason = difficulty_reason(replace(NOT_CLASSIFIED, label=label, complexity=0.5), 0.5, "m")
     assert reason.endswith("that looks hard (0.50, at the threshold), so m.")
     assert reason.startswith("A ")
 
 
-def test_a_figure_that_rounds_to_the_line_is_shown_in_full() -> None:
+def test_a_score_that_rounds_to_the_threshold_is_shown_in_full() -> None:
     near = replace(NOT_CLASSIFIED, label="question", complexity=0.4999)
     assert "(0.4999, below the threshold of 0.5000)" in difficulty_reason(near, 0.5, "m")
 
@@ -46,5 +46,5 @@ def test_a_figure_that_rounds_to_the_line_is_shown_in_full() -> None:
         ({}, "A rule names m for everything."),
     ],
 )
-def test_a_rule_says_what_it_is_about(rule: dict[str, tuple[str, ...]], reason: str) -> None:
+def test_the_reason_of_a_rule_names_its_conditions(rule: dict[str, tuple[str, ...]], reason: str) -> None:
     assert rule_reason(RoutingRule(model="m", **rule), replace(NOT_CLASSIFIED, label="math")) == reason

@@ -1,4 +1,4 @@
-"""What a turn does about failing upstreams: retries, other upstreams, breakers and probes."""
+"""Failing upstreams: retries, other upstreams, breakers and probes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def opens(upstream: str) -> float:
 
 
 @pytest.mark.parametrize("blip", [Refusal(500), Refusal(503), Reply(fault="reset", after=0)])
-async def test_a_model_that_failed_without_a_word_is_asked_once_more(blip: Any) -> None:
+async def test_a_failure_before_output_is_retried(blip: Any) -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, retry=QUICK)) as agent:
         up.script(blip, Reply())
         events = await ask(agent)
@@ -87,7 +87,7 @@ async def test_a_model_that_failed_without_a_word_is_asked_once_more(blip: Any) 
     assert sum(isinstance(e, RouteChosen) for e in events) == 1
 
 
-async def test_attempts_count_all_calls_of_a_model_then_the_next_one_answers() -> None:
+async def test_after_all_attempts_the_next_model_is_called() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Refusal(500))
         config = make_catalog({"one": broken.url, "two": sound.url}, retry=QUICK, fallbacks={"one": ["two"]})
@@ -108,7 +108,7 @@ async def test_retries_stay_within_their_budget() -> None:
         assert 50 < len(up.calls) <= 50 * 1.2 + 3
 
 
-async def test_a_limit_that_ends_soon_is_waited_for() -> None:
+async def test_a_short_rate_limit_is_waited_for() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, retry=QUICK)) as agent:
         up.script(Refusal(429, headers={"retry-after-ms": "20"}), Reply())
         started = asyncio.get_running_loop().time()
@@ -118,7 +118,7 @@ async def test_a_limit_that_ends_soon_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("header", ["3600", "9" * 400, "soon", "Fri, 31 Dec 2099 23:59:59 GMT", "-5", "nan"])
-async def test_a_limit_that_does_not_end_soon_is_not_waited_for(header: str) -> None:
+async def test_a_long_rate_limit_is_not_waited_for(header: str) -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Refusal(429, headers={"retry-after": header}))
         config = make_catalog({"one": up.url, "two": spare.url}, retry=QUICK, fallbacks={"one": ["two"]})
@@ -128,7 +128,7 @@ async def test_a_limit_that_does_not_end_soon_is_not_waited_for(header: str) -> 
     assert answer.model == "two"
 
 
-async def test_without_another_model_a_limit_is_told_with_its_time() -> None:
+async def test_a_rate_limit_is_reported_with_retry_after() -> None:
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, retry=QUICK)) as agent:
         up.script(Refusal(429, headers={"retry-after": "60"}))
         failure = failure_of(await ask(agent))
@@ -136,7 +136,7 @@ async def test_without_another_model_a_limit_is_told_with_its_time() -> None:
     assert failure.retry_after == 60
 
 
-async def test_what_a_retry_cannot_help_is_asked_once(unused_tcp_port: int) -> None:
+async def test_permanent_failures_are_not_retried(unused_tcp_port: int) -> None:
     async with OpenAIUpstream() as up:
         config = make_catalog(
             {"one": up.url, "gone": f"http://127.0.0.1:{unused_tcp_port}/v1"},
@@ -161,7 +161,7 @@ async def test_what_a_retry_cannot_help_is_asked_once(unused_tcp_port: int) -> N
     assert len(outcomes(refused[-1].answer)) == 1
 
 
-async def test_a_turn_that_is_called_off_does_not_wait_on() -> None:
+async def test_a_cancelled_turn_does_not_wait_for_a_retry() -> None:
     rule = {"attempts": 2, "max_wait_seconds": 60}
     async with OpenAIUpstream() as up, running_agent(make_catalog({"one": up.url}, retry=rule)) as agent:
         up.script(Refusal(429, headers={"retry-after": "50"}))
@@ -176,7 +176,7 @@ async def test_a_turn_that_is_called_off_does_not_wait_on() -> None:
     assert [a.outcome for a in attempts] == ["upstream_rate_limited"]
 
 
-async def test_refused_credentials_are_told_to_the_operator_once() -> None:
+async def test_rejected_credentials_are_logged_once() -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Refusal(401))
         config = make_catalog({"one": up.url, "two": spare.url}, fallbacks={"one": ["two"]})
@@ -185,8 +185,8 @@ async def test_refused_credentials_are_told_to_the_operator_once() -> None:
                 answers = [answer_of(await ask(agent)) for _ in range(6)]
         assert len(up.calls) == 6
     assert {answer.model for answer in answers} == {"two"}
-    told = [entry for entry in logs if entry["event"] == "upstream.unauthorized"]
-    assert told == [
+    logged = [entry for entry in logs if entry["event"] == "upstream.unauthorized"]
+    assert logged == [
         {"event": "upstream.unauthorized", "log_level": "error", "upstream": "one", "model": "one"}
     ]
 
@@ -200,7 +200,7 @@ def shared(first: str, second: str, **sections: Any) -> Any:
     return make_catalog({"one": first, "two": second}, models=models, **sections)
 
 
-async def test_another_upstream_of_the_same_model_is_asked_at_once() -> None:
+async def test_another_upstream_of_the_model_is_called_at_once() -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Refusal(500))
         slow = {"attempts": 3, "backoff_seconds": 60, "max_wait_seconds": 60}
@@ -213,7 +213,7 @@ async def test_another_upstream_of_the_same_model_is_asked_at_once() -> None:
     assert failed.receipt.reason == "both failed at one before any output; two is tried next."
 
 
-async def test_load_goes_to_the_least_busy_and_turns_about_among_equals() -> None:
+async def test_load_goes_to_the_least_busy_upstream_in_turns() -> None:
     async with OpenAIUpstream() as one, OpenAIUpstream() as two:
         gate = asyncio.Event()
         async with running_agent(shared(one.url, two.url)) as agent:
@@ -237,7 +237,7 @@ async def test_load_goes_to_the_least_busy_and_turns_about_among_equals() -> Non
             await asyncio.wait(held)
 
 
-async def test_an_upstream_that_limits_us_is_spared_while_another_can_answer(clock: Clock) -> None:
+async def test_a_rate_limited_upstream_is_avoided_if_another_is_available(clock: Clock) -> None:
     async with OpenAIUpstream() as limited, OpenAIUpstream() as free:
         limited.script(Refusal(429, headers={"retry-after": "20"}))
         config = make_catalog({"one": limited.url, "two": free.url}, fallbacks={"one": ["two"]})
@@ -254,7 +254,7 @@ async def test_an_upstream_that_limits_us_is_spared_while_another_can_answer(clo
 # Breakers
 
 
-async def test_an_upstream_that_keeps_failing_is_left_alone_and_the_receipt_says_so(clock: Clock) -> None:
+async def test_an_open_breaker_is_skipped_and_shown_in_the_receipt(clock: Clock) -> None:
     async with OpenAIUpstream() as broken, OpenAIUpstream() as sound:
         broken.script(Refusal(500))
         config = make_catalog(
@@ -274,7 +274,7 @@ async def test_an_upstream_that_keeps_failing_is_left_alone_and_the_receipt_says
     )
 
 
-async def test_with_nobody_left_the_answer_says_when_to_come_back(clock: Clock) -> None:
+async def test_if_all_breakers_are_open_the_error_has_retry_after(clock: Clock) -> None:
     async with OpenAIUpstream() as up:
         up.script(Refusal(500))
         async with running_agent(
@@ -305,7 +305,7 @@ async def test_with_nobody_left_the_answer_says_when_to_come_back(clock: Clock) 
         (Refusal(502), UpstreamUnavailable),
     ],
 )
-async def test_broken_streams_and_silence_count_also_after_the_first_word(
+async def test_broken_and_silent_streams_count_also_after_output(
     step: Any, error: type[GatewayError]
 ) -> None:
     async with OpenAIUpstream() as up:
@@ -318,7 +318,7 @@ async def test_broken_streams_and_silence_count_also_after_the_first_word(
 
 
 @pytest.mark.parametrize("step", [Refusal(429), Refusal(400), Refusal(401), Refusal(403)])
-async def test_what_says_nothing_of_an_upstreams_health_does_not_count(step: Refusal) -> None:
+async def test_rejections_and_rate_limits_do_not_count(step: Refusal) -> None:
     async with OpenAIUpstream() as up:
         up.script(step)
         async with running_agent(make_catalog({"one": up.url}, circuit_breaker=FRAGILE)) as agent:
@@ -343,7 +343,7 @@ async def test_a_cancelled_call_does_not_count() -> None:
         assert (upstream.breaker.failures, upstream.in_flight) == (0, 0)
 
 
-async def test_one_probe_is_made_after_the_reset_time_and_closes_the_breaker(clock: Clock) -> None:
+async def test_one_probe_after_the_reset_time_closes_the_breaker(clock: Clock) -> None:
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Refusal(500))
         config = make_catalog(
@@ -368,7 +368,7 @@ async def test_one_probe_is_made_after_the_reset_time_and_closes_the_breaker(clo
     assert (after.model, after.receipt.breakers) == ("one", {})
 
 
-async def test_a_probe_that_fails_opens_the_breaker_anew(clock: Clock) -> None:
+async def test_a_failed_probe_reopens_the_breaker(clock: Clock) -> None:
     async with OpenAIUpstream() as up:
         up.script(Refusal(500))
         async with running_agent(
@@ -383,7 +383,7 @@ async def test_a_probe_that_fails_opens_the_breaker_anew(clock: Clock) -> None:
         assert len(up.calls) == 3
 
 
-async def test_a_probe_that_is_called_off_lets_the_next_one_try(clock: Clock) -> None:
+async def test_a_cancelled_probe_is_released(clock: Clock) -> None:
     async with OpenAIUpstream() as up:
         up.script(Refusal(500), Refusal(500), Silence(), Reply())
         async with running_agent(
@@ -399,7 +399,7 @@ async def test_a_probe_that_is_called_off_lets_the_next_one_try(clock: Clock) ->
             assert answer_of(await ask(agent)).content == "Hello, world!"
 
 
-async def test_a_probe_that_the_request_cannot_use_is_given_back(clock: Clock) -> None:
+async def test_an_unused_probe_is_released(clock: Clock) -> None:
     """It is granted in `route`; where the turn ends before the call, nobody is blocked."""
     async with OpenAIUpstream() as up:
         up.script(Refusal(500), Refusal(500), Reply())
@@ -425,7 +425,7 @@ async def quick_question(agent: AgentRunner, attempts: list[ModelCall], seconds:
     return await run_auxiliary_call(agent.resources, call, attempts)
 
 
-async def test_the_gateways_own_calls_pass_the_breakers_too(clock: Clock) -> None:
+async def test_auxiliary_calls_respect_breakers(clock: Clock) -> None:
     attempts: list[ModelCall] = []
     async with OpenAIUpstream() as up:
         up.script(Refusal(500), Refusal(500), Reply())
@@ -442,7 +442,7 @@ async def test_the_gateways_own_calls_pass_the_breakers_too(clock: Clock) -> Non
             assert answer_of(await ask(agent)).content == "Hello, world!"
 
 
-async def test_the_impatience_of_our_own_calls_is_no_failure_of_an_upstream() -> None:
+async def test_the_timeout_of_an_auxiliary_call_is_not_an_upstream_failure() -> None:
     attempts: list[ModelCall] = []
     async with (
         OpenAIUpstream() as up,

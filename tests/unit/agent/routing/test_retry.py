@@ -1,4 +1,4 @@
-"""How long a retry waits, what is retried at all, and what retries may cost."""
+"""Retry delays, retryable failures and the retry budget."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def longest(low: float, high: float) -> float:
         (UpstreamRejected(), 1, None),
     ],
 )
-def test_a_retry_waits_by_what_failed_and_how_often(
+def test_the_retry_delay_depends_on_failure_and_count(
     failure: GatewayError, calls: int, pause: float | None
 ) -> None:
     assert retry_delay(failure, calls, RULE, longest) == (None if pause is None else pytest.approx(pause))
 
 
-def test_the_back_off_is_drawn_from_its_whole_range_and_bounded() -> None:
+def test_the_backoff_is_random_over_its_range_and_bounded() -> None:
     many = RetryConfig(attempts=10, backoff_seconds=1, max_wait_seconds=3)
     drawn: list[tuple[float, float]] = []
 
@@ -61,7 +61,7 @@ def test_the_back_off_is_drawn_from_its_whole_range_and_bounded() -> None:
     assert drawn == [(0.0, 3.0)]
 
 
-def test_retries_are_at_most_their_share_of_the_calls_and_a_small_reserve() -> None:
+def test_retries_are_limited_to_their_share_and_a_reserve() -> None:
     budget = RetryBudget(0.2)
     taken = 0
     for _ in range(1000):
@@ -72,7 +72,7 @@ def test_retries_are_at_most_their_share_of_the_calls_and_a_small_reserve() -> N
     assert 195 <= taken <= 203
 
 
-def test_a_quiet_gateway_can_retry_and_a_busy_one_saves_up_no_burst() -> None:
+def test_the_retry_balance_starts_positive_and_is_capped() -> None:
     quiet, busy = RetryBudget(0.2), RetryBudget(0.2)
     for _ in range(100_000):
         busy.record_call()

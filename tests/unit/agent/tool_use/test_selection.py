@@ -18,10 +18,10 @@ ALL = ("calculator", "current_time")
 
 
 def offered(
-    wish: tuple[str, ...] | None, *, intent: Intent = NOT_CLASSIFIED, window: int = 8192
+    requested: tuple[str, ...] | None, *, intent: Intent = NOT_CLASSIFIED, window: int = 8192
 ) -> list[str]:
     tools = ToolRegistry(ToolsConfig(enabled=ALL))
-    state = initial_state(make_turn(gateway_tools=wish), (), None)
+    state = initial_state(make_turn(gateway_tools=requested), (), None)
     state["intent"] = intent
     return [
         spec.name
@@ -29,17 +29,17 @@ def offered(
     ]
 
 
-def test_a_list_means_exactly_these() -> None:
+def test_a_list_selects_exactly_these_tools() -> None:
     assert offered(("current_time",)) == ["current_time"]
     assert offered(()) == []
 
 
-def test_auto_means_all_in_the_order_of_the_configuration() -> None:
+def test_auto_selects_all_tools_in_configuration_order() -> None:
     assert offered(None) == list(ALL)
 
 
 @pytest.mark.parametrize(("flag", "first"), [("needs_tools", "calculator"), ("needs_fresh", "current_time")])
-def test_what_the_question_needs_comes_first(flag: str, first: str) -> None:
+def test_tools_that_the_intent_suggests_come_first(flag: str, first: str) -> None:
     assert offered(None, intent=replace(NOT_CLASSIFIED, **{flag: True}))[0] == first
 
 

@@ -1,4 +1,4 @@
-"""The configuration as environment variables give it, with and without a file beneath."""
+"""Configuration by environment variables, with and without a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.domain.config.loader import ConfigError, parse_catalog
 UPSTREAMS = "llama=http://localhost:8001;mock=mock://local;gpt=litellm://gpt-4o-mini;bad=mock://fail"
 
 
-def test_upstreams_alone_are_a_whole_configuration() -> None:
+def test_upstreams_alone_are_a_complete_configuration() -> None:
     catalog = parse_catalog("", {"GATEWAY_UPSTREAMS": UPSTREAMS, "OPENAI_API_KEY": "not-a-real-key"})
 
     assert set(catalog.models) == {"llama", "mock", "gpt", "bad"}
@@ -31,7 +31,7 @@ def test_a_fallback_may_name_a_vendors_model() -> None:
     assert catalog.fallbacks_of("bad") == ("mock",)
 
 
-def test_the_default_upstream_is_what_auto_asks() -> None:
+def test_auto_uses_the_default_upstream() -> None:
     environ = {"GATEWAY_UPSTREAMS": UPSTREAMS, "GATEWAY_DEFAULT_UPSTREAM": "mock"}
 
     routing = parse_catalog("", environ).routing
@@ -39,7 +39,7 @@ def test_the_default_upstream_is_what_auto_asks() -> None:
     assert (routing.light, routing.heavy) == ("mock", "mock")
 
 
-def test_limits_are_laid_over_the_files_own() -> None:
+def test_limits_override_the_file() -> None:
     text = "tiers: {only: {requests_per_minute: 5, tokens_per_day: 100}}\ntimeouts: {connect: 2}"
     environ = {
         "GATEWAY_RATE_LIMIT_PER_MINUTE": "7",
@@ -57,14 +57,14 @@ def test_limits_are_laid_over_the_files_own() -> None:
     assert (catalog.timeouts.live, catalog.timeouts.first_token, catalog.timeouts.connect) == (9, 9, 2)
 
 
-def test_without_tiers_in_the_file_the_limit_is_that_of_the_default_ones() -> None:
+def test_the_rate_limit_applies_to_the_default_tiers() -> None:
     catalog = parse_catalog("", {"GATEWAY_RATE_LIMIT_PER_MINUTE": "3"})
 
     assert {tier.requests_per_minute for tier in catalog.tiers.values()} == {3}
     assert catalog.tier_of("free").tokens_per_day == 200_000
 
 
-def test_an_upstream_replaces_the_files_of_the_same_name_and_leaves_the_others() -> None:
+def test_an_upstream_replaces_one_of_the_same_name_in_the_file() -> None:
     text = (
         "providers: {a: {type: mock}, b: {type: mock}}\n"
         "models: {a: {provider: a, model: x}, b: {provider: b, model: y}}"
@@ -85,7 +85,7 @@ def test_an_upstream_replaces_the_files_of_the_same_name_and_leaves_the_others()
         ("https://models.example.com", False),
     ],
 )
-def test_only_what_runs_on_hardware_of_ones_own_is_free(address: str, free: bool) -> None:
+def test_only_self_hosted_upstreams_are_free(address: str, free: bool) -> None:
     catalog = parse_catalog("", {"GATEWAY_UPSTREAMS": f"a={address}"})
 
     assert (catalog.price_of("a").input == 0) is free
@@ -108,13 +108,13 @@ def test_only_what_runs_on_hardware_of_ones_own_is_free(address: str, free: bool
         {"GATEWAY_DEFAULT_UPSTREAM": "nobody"},
     ],
 )
-def test_a_variable_that_cannot_be_understood_stops_the_start(environ: dict[str, str]) -> None:
+def test_an_invalid_variable_is_an_error(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         parse_catalog("", environ)
 
 
 @pytest.mark.parametrize("variable", ["GATEWAY_UPSTREAMS", "GATEWAY_FALLBACKS"])
-def test_a_name_that_stands_twice_is_refused(variable: str) -> None:
+def test_a_duplicate_name_is_an_error(variable: str) -> None:
     twice = {"GATEWAY_UPSTREAMS": "a=mock://local;b=mock://fail;a=http://localhost:1"}
     if variable == "GATEWAY_FALLBACKS":
         twice = {"GATEWAY_UPSTREAMS": "a=mock://local;b=mock://fail", variable: "a=b;a=b"}

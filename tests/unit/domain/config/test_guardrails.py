@@ -1,4 +1,4 @@
-"""The `guardrails` section: its defaults, the stricter of two sets, and names that lead nowhere."""
+"""The `guardrails` section: defaults, stricter modes and unknown names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.domain.config.loader import ConfigError, parse_catalog
 MODES: tuple[GuardMode, ...] = get_args(GuardMode)
 
 
-def test_people_are_guarded_and_services_are_left_alone_by_default() -> None:
+def test_default_modes_for_users_and_api_keys() -> None:
     guards = Guardrails()
     assert (guards.people.leak, guards.people.tool_results) == ("block", "block")
     # What reads the question only leaves a note: it mistakes too many harmless questions for attacks.
@@ -21,14 +21,14 @@ def test_people_are_guarded_and_services_are_left_alone_by_default() -> None:
     assert guards.api_keys == GuardModes(tool_results="flag")
 
 
-@pytest.mark.parametrize(("set_", "wished"), list(product(MODES, MODES)))
-def test_of_two_modes_the_stricter_holds(set_: GuardMode, wished: GuardMode) -> None:
-    found = GuardModes(leak=set_, unsafe="flag").at_least({"leak": wished})
-    assert found.leak == max(set_, wished, key=MODES.index)
+@pytest.mark.parametrize(("set_", "requested"), list(product(MODES, MODES)))
+def test_the_stricter_mode_applies(set_: GuardMode, requested: GuardMode) -> None:
+    found = GuardModes(leak=set_, unsafe="flag").at_least({"leak": requested})
+    assert found.leak == max(set_, requested, key=MODES.index)
     assert found.unsafe == "flag"
 
 
-def test_without_a_wish_the_set_is_the_very_same() -> None:
+def test_without_overrides_the_modes_are_unchanged() -> None:
     guards = GuardModes(leak="block")
     assert guards.at_least({}) is guards
     assert guards.at_least({"leak": "off"}) is guards
@@ -43,6 +43,6 @@ def test_without_a_wish_the_set_is_the_very_same() -> None:
         ("{regenerate: 2}", "regenerate"),
     ],
 )
-def test_a_mistake_in_the_section_is_named(section: str, mistake: str) -> None:
+def test_an_invalid_section_is_reported(section: str, mistake: str) -> None:
     with pytest.raises(ConfigError, match=mistake):
         parse_catalog(f"guardrails: {section}\n", {}, source="conf.yaml")

@@ -1,4 +1,4 @@
-"""The configuration file: what it means, and every mistake named with its line."""
+"""The configuration file: its meaning, and problems with line numbers."""
 # ruff: noqa: E501  a table of one-line files and sentences reads best a row a line
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def mistakes(text: str, **environ: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_the_shipped_file_works_with_nothing_set() -> None:
+def test_the_shipped_file_works_without_environment() -> None:
     catalog = parse_catalog(SHIPPED.read_text(), {})
     assert catalog.mode == "live"
     assert catalog.providers["ollama"].base_url == "http://localhost:11434"
@@ -64,7 +64,7 @@ def test_the_environment_reaches_the_shipped_file() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "aliases:\n"])
-def test_sections_left_out_take_their_defaults(text: str) -> None:
+def test_missing_sections_have_defaults(text: str) -> None:
     catalog = parse(text)
     assert catalog.tiers["free"].requests_per_minute == 20
     assert catalog.tiers["pro"].usd_per_month == Decimal(50)
@@ -81,14 +81,14 @@ def test_sections_left_out_take_their_defaults(text: str) -> None:
         ('retry: {attempts: "${N:-6}"}', {}, 6),
     ],
 )
-def test_a_substituted_scalar_takes_the_type_it_looks_like(
+def test_a_substituted_scalar_gets_the_type_of_its_text(
     line: str, environ: dict[str, str], value: int
 ) -> None:
     assert parse(line, **environ).retry.attempts == value
 
 
 @pytest.mark.parametrize("key", ["0123", "true", "12345678901234567890123", "1e5", "~x"])
-def test_a_key_that_looks_like_a_number_stays_the_text_it_is(key: str) -> None:
+def test_an_api_key_of_digits_remains_text(key: str) -> None:
     text = "providers:\n  p:\n    type: openai\n    api_key: ${K}"
     assert parse(text, K=key).providers["p"].api_key == key
 
@@ -106,11 +106,11 @@ def test_a_value_from_the_environment_cannot_become_yaml(value: str) -> None:
         assert catalog.providers["p"].api_key == value
 
 
-def test_a_doubled_dollar_is_a_dollar() -> None:
+def test_a_doubled_dollar_sign_is_an_escape() -> None:
     assert parse('providers: {p: {type: openai, api_key: "$${K}"}}').providers["p"].api_key == "${K}"
 
 
-def test_a_bare_off_is_a_word() -> None:
+def test_an_unquoted_off_is_text() -> None:
     assert parse("guardrails: {people: {injection: off}}").guardrails.people.injection == "off"
 
 
@@ -150,17 +150,17 @@ def test_a_bare_off_is_a_word() -> None:
         (BASE + "fallbacks:\n  big: [local]\n  small: [big]\n  local: [small]\n", "conf.yaml:9: fallbacks.big: these fallbacks form a cycle: big → local → small → big"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_its_line(text: str, expected: str) -> None:
+def test_problems_have_line_numbers(text: str, expected: str) -> None:
     found = mistakes(text)
     assert any(line.startswith(expected) for line in found), found
 
 
-def test_a_last_resort_closes_no_circle() -> None:
+def test_the_wildcard_fallback_closes_no_cycle() -> None:
     catalog = parse(BASE + 'fallbacks: {small: [big], "*": [local], local: [small]}')
     assert catalog.fallbacks_of("small") == ("big", "local")
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
+def test_all_problems_are_reported_in_line_order() -> None:
     text = (
         BASE.replace("provider: local", "provider: nowhere")
         + "retry: {attempts: 0}\nmode: ${NOPE}\nextra: 1\n"
@@ -170,7 +170,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
     assert {7, 8, 9, 10} <= set(lines)
 
 
-def test_a_mistake_never_shows_a_secret() -> None:
+def test_problems_never_contain_values() -> None:
     text = (
         'providers:\n  p: {type: openai, api_key: ["${K}"]}\n  q: {type: openai, options: "${K}"}\nmode: ${K}'
     )
@@ -190,7 +190,7 @@ def test_a_mistake_never_shows_a_secret() -> None:
         ("cache: {exact: {ttl_seconds: 1e18}}", "cache.exact.ttl_seconds"),
     ],
 )
-def test_a_number_that_the_engines_cannot_take_is_a_mistake(text: str, place: str) -> None:
+def test_too_large_numbers_are_rejected(text: str, place: str) -> None:
     assert mistakes(BASE + text) == [f"conf.yaml:8: {place}: this number exceeds 1,000,000,000,000"]
 
 
@@ -198,26 +198,26 @@ def test_a_number_that_the_engines_cannot_take_is_a_mistake(text: str, place: st
     "name", [r"mo\0ck", r"mo\nck", r"m\ud800", r"\udc00", r"\u202e", r"a\x7f"], ids=ascii
 )
 @pytest.mark.parametrize("section", ["models", "tiers", "aliases", "providers"])
-def test_a_name_that_cannot_be_shown_or_stored_is_a_mistake(section: str, name: str) -> None:
+def test_unprintable_names_are_rejected(section: str, name: str) -> None:
     text = BASE if section in BASE else f"{BASE}{section}:\n"
     found = mistakes(text.replace(f"{section}:\n", f'{section}:\n  "{name}": {{}}\n'))
     assert any(line.endswith(f"{section}: a key with a control character") for line in found)
 
 
 @pytest.mark.parametrize("value", ["sk-\udcff", "a\x00b"], ids=ascii)
-def test_a_value_that_is_no_text_is_a_mistake(value: str) -> None:
+def test_invalid_text_is_rejected(value: str) -> None:
     text = BASE.replace("{type: local}", "{type: openai, api_key: '${KEY}'}")
     found = mistakes(text, KEY=value)
     assert "providers.local.api_key: a NUL character or an unpaired surrogate" in found[0]
     assert "sk-" not in found[0]
 
 
-def test_a_price_that_the_ledger_cannot_hold_is_a_mistake() -> None:
+def test_too_large_prices_are_rejected() -> None:
     text = BASE.replace("input: 0.15", "input: 1e30")
     assert mistakes(text)[0].startswith("conf.yaml:5: models.small.price.input: ")
 
 
-def test_aliases_of_aliases_and_placeholders_in_placeholders_have_an_end() -> None:
+def test_nested_aliases_and_placeholders_are_limited() -> None:
     many = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
     )
@@ -226,7 +226,7 @@ def test_aliases_of_aliases_and_placeholders_in_placeholders_have_an_end() -> No
     assert mistakes(BASE + deep) == ["conf.yaml:1: nested too deeply"]
 
 
-def test_deep_nesting_is_a_mistake_and_no_crash() -> None:
+def test_deep_nesting_is_reported() -> None:
     assert "nested too deeply" in mistakes("a: " + "[" * 5000 + "]" * 5000)[0]
 
 
@@ -245,18 +245,18 @@ def test_deep_nesting_is_a_mistake_and_no_crash() -> None:
         ("$5 {a} $A", {}, "$5 {a} $A"),
     ],
 )
-def test_a_default_may_hold_placeholders(text: str, environ: dict[str, str], value: str) -> None:
+def test_a_default_may_contain_placeholders(text: str, environ: dict[str, str], value: str) -> None:
     document = read_yaml(f"key: '{text}'", environ)
     assert (document.value, document.problems) == ({"key": value}, [])
 
 
 @pytest.mark.parametrize("text", ["${A:-${B:-x}", "${A:-${B}}", "${", "${A:-", "${A-b}", "${1A}"])
-def test_a_placeholder_that_is_none_is_named(text: str) -> None:
+def test_an_invalid_placeholder_is_reported(text: str) -> None:
     assert read_yaml(f"key: '{text}'", {}).problems
 
 
 @pytest.mark.parametrize("end", ["?api-version=1", "#part", "/v1?", "/v1#"])
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini", "ollama", "comfyui"])
-def test_a_base_url_takes_no_query_and_no_fragment(kind: str, end: str) -> None:
+def test_a_base_url_with_query_or_fragment_is_rejected(kind: str, end: str) -> None:
     found = mistakes(f"providers:\n  p: {{type: {kind}, base_url: 'http://localhost:1{end}'}}\n")
     assert any(line.startswith("conf.yaml:2: providers.p.base_url: ") for line in found), found

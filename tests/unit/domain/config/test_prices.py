@@ -1,4 +1,4 @@
-"""No model is free by oversight."""
+"""Prices of models; no model is free by mistake."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def price(model: str, more: str = "") -> Price:
     return parse_catalog(text, {}, provider_types=PROVIDER_TYPES).price_of("m")
 
 
-def test_a_vendors_model_without_a_price_is_charged_as_dear() -> None:
+def test_a_vendors_model_without_a_price_costs_the_unknown_price() -> None:
     assert price("provider: vendor") == Price(Decimal(5), Decimal(15), Decimal("0.2"))
     assert price("provider: vendor", "pricing: {unknown: {input: 7, output: 21, image: 0}}") == Price(
         Decimal(7), Decimal(21)
     )
 
 
-def test_half_a_price_leaves_the_other_half_unknown() -> None:
+def test_a_missing_part_of_a_price_is_unknown() -> None:
     assert price("provider: vendor, price: {input: 0.5}") == Price(
         Decimal("0.5"), Decimal(15), Decimal("0.2")
     )
@@ -39,18 +39,18 @@ def test_cached_and_cache_write_tokens_have_their_own_prices() -> None:
     assert claude.cost(used) == Decimal("0.3") + Decimal("0.21") + Decimal("0.75") + Decimal("1.5")
 
 
-def test_without_a_price_of_their_own_cached_tokens_cost_as_much_as_others() -> None:
+def test_cached_tokens_default_to_the_input_price() -> None:
     plain = price("provider: vendor, price: {input: 3, output: 15}")
     assert plain.cost(Usage(1000, 10, 700, 200)) == plain.cost(Usage(1000, 10))
 
 
 @pytest.mark.parametrize("provider", ["home", "toy", "tiny"])
-def test_what_runs_on_ones_own_hardware_is_free_unless_it_has_a_price(provider: str) -> None:
+def test_self_hosted_models_are_free_without_a_price(provider: str) -> None:
     assert price(f"provider: {provider}") == Price()
     assert price(f"provider: {provider}, price: {{input: 1, output: 2}}") == Price(Decimal(1), Decimal(2))
 
 
-def test_a_price_of_nothing_is_believed() -> None:
+def test_a_price_of_zero_is_used() -> None:
     assert price("provider: vendor, price: {input: 0, output: 0, image: 0}") == Price()
 
 
@@ -65,6 +65,6 @@ def test_a_price_of_nothing_is_believed() -> None:
         "pricing: {unkown: {input: 1}}",
     ],
 )
-def test_a_limit_that_means_nothing_stops_the_start_with_its_line(section: str) -> None:
+def test_an_invalid_limit_is_reported_with_its_line(section: str) -> None:
     with pytest.raises(ConfigError, match=r"provider_config\.yaml:3: "):
         price("provider: vendor", section)

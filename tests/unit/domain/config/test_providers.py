@@ -1,4 +1,4 @@
-"""A model may be answered by several providers."""
+"""A model may have several providers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ models:
     ("given", "providers"),
     [("a", ("a",)), ("[a]", ("a",)), ("[b, a]", ("b", "a")), ("[a, b, a]", ("a", "b"))],
 )
-def test_a_name_or_a_list_of_names(given: str, providers: tuple[str, ...]) -> None:
+def test_provider_is_a_name_or_a_list(given: str, providers: tuple[str, ...]) -> None:
     model = parse_catalog(FILE % given, {}).models["m"]
     assert (model.providers, model.provider) == (providers, providers[0])
 
 
-def test_a_catalogue_written_down_reads_the_same() -> None:
+def test_a_dumped_catalog_loads_again() -> None:
     catalog = parse_catalog(FILE % "[b, a]", {})
     assert type(catalog).model_validate(catalog.model_dump()).models == catalog.models
 
@@ -40,13 +40,13 @@ def test_a_catalogue_written_down_reads_the_same() -> None:
         ("a, providers: [b]", "conf.yaml:6: models.m.providers: unknown key; `provider` takes a list too"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(given: str, sentence: str) -> None:
+def test_an_invalid_provider_is_reported_with_its_line(given: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_catalog(FILE % given, {}, source="conf.yaml")
     assert sentence in str(caught.value).splitlines()
 
 
-def test_a_model_is_free_only_where_all_its_providers_are() -> None:
+def test_a_model_is_free_only_if_all_its_providers_are() -> None:
     assert parse_catalog(FILE % "[b, c]", {}, provider_types=PROVIDER_TYPES).price_of("m") == Price()
     dear = parse_catalog(FILE % "[b, a]", {}, provider_types=PROVIDER_TYPES)
     assert dear.price_of("m") == Price(

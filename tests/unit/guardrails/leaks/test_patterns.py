@@ -1,4 +1,4 @@
-"""What counts as a secret or as data of a person, and what only looks like it."""
+"""Secrets and personal data, and what only looks like them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def found(guard: LeakGuard, text: str, known: AllowedValues = NOTHING) -> list[s
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize("around", ["{}", "The key is {}.", 'KEY="{}"\n', "`{}`", "key:\t{}, and more"])
-def test_a_secret_is_found_wherever_it_stands(secret: str, around: str) -> None:
+def test_secrets_are_found_anywhere_in_a_text(secret: str, around: str) -> None:
     assert len(found("leak", around.format(secret))) == 1
 
 
 @pytest.mark.parametrize(("what", "value"), PERSONAL.items())
 @pytest.mark.parametrize("around", ["{}", "It is {}.", '"{}"', "({}) and so on"])
-def test_data_of_a_person_is_found_and_named(what: str, value: str, around: str) -> None:
+def test_personal_data_is_found_and_described(what: str, value: str, around: str) -> None:
     assert found("personal_data", around.format(value)) == [what]
 
 
@@ -50,7 +50,7 @@ def test_data_of_a_person_is_found_and_named(what: str, value: str, around: str)
         "da39a3ee5e6b4b0d3255bfef95601890afd80709",
     ],
 )
-def test_placeholders_and_ordinary_words_are_no_secrets(text: str) -> None:
+def test_placeholders_are_not_secrets(text: str) -> None:
     assert found("leak", text) == []
 
 
@@ -70,11 +70,11 @@ def test_placeholders_and_ordinary_words_are_no_secrets(text: str) -> None:
         "The function decorator @property and @app.get are used.",
     ],
 )
-def test_numbers_and_addresses_of_nobody_are_no_personal_data(text: str) -> None:
+def test_fictional_numbers_and_addresses_are_not_personal_data(text: str) -> None:
     assert found("personal_data", text) == []
 
 
-def test_what_the_asker_wrote_is_no_leak() -> None:
+def test_values_that_the_user_wrote_are_allowed() -> None:
     secret, mail = SECRETS["openai"], PERSONAL["an e-mail address"]
     asked = AllowedValues(
         (Message("user", f"Is {secret} well formed? Write to {mail.upper()} or +1 (415) 555-2671."),)
@@ -84,7 +84,7 @@ def test_what_the_asker_wrote_is_no_leak() -> None:
     assert found("leak", f"Another one: {SECRETS['openai project']}", asked) == ["an API key"]
 
 
-def test_a_tool_may_show_a_persons_data_but_no_secret() -> None:
+def test_tool_results_allow_personal_data_but_no_secrets() -> None:
     secret, mail = SECRETS["github"], PERSONAL["an e-mail address"]
     shown = AllowedValues(
         (Message("tool", f"{mail} {secret}", tool_call_id="1"), Message("system", "Ask bob@firm.de."))
@@ -93,6 +93,6 @@ def test_a_tool_may_show_a_persons_data_but_no_secret() -> None:
     assert found("leak", secret, shown) == ["a GitHub token"]
 
 
-def test_every_kind_is_named_once() -> None:
+def test_each_kind_is_described_once() -> None:
     text = "; ".join([*PERSONAL.values(), *PERSONAL.values()])
     assert sorted(found("personal_data", text)) == sorted(PERSONAL)

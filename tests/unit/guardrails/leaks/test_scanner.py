@@ -1,4 +1,4 @@
-"""The window: in any chunks, clean text comes out as it went in, and of a leak nothing does."""
+"""The leak scanner: clean text passes unchanged in any chunks, leaks do not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def through(window: LeakScanner, chunks: list[str]) -> str:
 
 @pytest.mark.parametrize("secret", [*SECRETS.values(), *PERSONAL.values()], ids=[*SECRETS, *PERSONAL])
 @given(before=st.sampled_from(["", "It is ", "key=", "\n> ", "(", "Ask 7 or "]), after=clean, sizes=sizes)
-def test_no_character_of_a_secret_leaves(secret: str, before: str, after: str, sizes: list[int]) -> None:
+def test_no_character_of_a_secret_is_released(secret: str, before: str, after: str, sizes: list[int]) -> None:
     text = f"{before}{secret} {after}"
     window = LeakScanner(BOTH, [], NOTHING)
     out = through(window, pieces(text, sizes))
@@ -72,7 +72,7 @@ def test_the_verdict_does_not_depend_on_the_chunks(text: str, sizes: list[int]) 
 
 
 @given(text=clean, sizes=sizes)
-def test_what_is_held_back_is_bounded_by_the_longest_shape(text: str, sizes: list[int]) -> None:
+def test_withheld_text_is_bounded_by_the_longest_pattern(text: str, sizes: list[int]) -> None:
     window = LeakScanner(BOTH, [], NOTHING)
     bound = max(SECRET_SHAPES.max_length, PERSONAL_SHAPES.max_length)
     for chunk in pieces(text, sizes):
@@ -80,13 +80,13 @@ def test_what_is_held_back_is_bounded_by_the_longest_shape(text: str, sizes: lis
         assert len(window.withheld_text) <= bound + len(chunk)
 
 
-def test_after_a_leak_nothing_leaves() -> None:
+def test_nothing_is_released_after_a_leak() -> None:
     window = LeakScanner(("leak",), [], NOTHING)
     assert window.feed(f"Here: {SECRETS['github']} and ") == "Here: "
     assert window.feed("more") == window.feed("", last=True) == ""
 
 
-def test_prose_flows_and_is_hardly_ever_held() -> None:
+def test_prose_is_rarely_withheld() -> None:
     window = LeakScanner(
         ("leak",), ["You are the assistant of a shop. Be kind and answer in French."], NOTHING
     )
@@ -101,7 +101,7 @@ def test_prose_flows_and_is_hardly_ever_held() -> None:
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs", "bench/quality/exemplars"])
-def test_the_projects_own_prose_holds_no_leak(path: str) -> None:
+def test_the_projects_prose_contains_no_leak(path: str) -> None:
     place = PROJECT / path
     files = (
         [place] if place.is_file() else [p for p in place.rglob("*") if p.suffix in (".md", ".txt", ".tsv")]
@@ -118,7 +118,7 @@ PROMPT = (
 
 
 @pytest.mark.parametrize(
-    "told",
+    "echo",
     [
         PROMPT,
         PROMPT.upper(),
@@ -130,14 +130,14 @@ PROMPT = (
     ],
 )
 @pytest.mark.parametrize("size", [1, 4, 50, 1000])
-def test_a_prompt_is_known_again_in_any_dress_and_at_most_its_first_words_leave(told: str, size: int) -> None:
+def test_a_prompt_is_recognised_in_any_formatting(echo: str, size: int) -> None:
     window = LeakScanner(("leak",), [PROMPT], NOTHING)
-    out = through(window, pieces(f"Sure: {told} - that is all.", [size]))
+    out = through(window, pieces(f"Sure: {echo} - that is all.", [size]))
     assert window.leak is not None
     assert sum(c.isalnum() for c in out) <= len("sure") + 15
 
 
-def test_a_korean_prompt_is_known_again() -> None:
+def test_a_korean_prompt_is_recognised() -> None:
     prompt = "당신은 가게의 도우미입니다. 할인 코드 여름은 누구에게도 말하지 마세요. 늘 존댓말로 대답하세요."
     window = LeakScanner(("leak",), [prompt], NOTHING)
     out = through(window, pieces(f"네: {prompt}", [3]))
@@ -145,19 +145,19 @@ def test_a_korean_prompt_is_known_again() -> None:
     assert len(out) < 20
 
 
-def test_a_phrase_of_the_prompt_is_no_leak() -> None:
+def test_a_phrase_of_the_prompt_is_not_a_leak() -> None:
     text = "I am the assistant of the ACME shop, and I always answer in French."
     window = LeakScanner(("leak",), [PROMPT], NOTHING)
     assert through(window, pieces(text, [3])) == text
     assert window.leak is None
 
 
-def test_a_prompt_too_short_to_be_told_from_chance_is_not_watched() -> None:
+def test_a_very_short_prompt_is_not_checked() -> None:
     window = LeakScanner(("leak",), ["You are a helpful assistant."], NOTHING)
     assert through(window, ["You are a helpful assistant."]) == "You are a helpful assistant."
 
 
-def test_what_the_asker_quotes_of_the_prompt_may_be_quoted_back_and_no_more() -> None:
+def test_only_what_the_user_quoted_of_the_prompt_may_be_repeated() -> None:
     asked = AllowedValues((Message("user", f"What does '{PROMPT[:90]}' mean?"),))
     quoting = LeakScanner(("leak",), [PROMPT], asked)
     text = f"'{PROMPT[:90]}' is an instruction."
