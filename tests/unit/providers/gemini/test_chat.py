@@ -229,7 +229,9 @@ async def test_every_legal_form_of_the_stream_is_parsed(
     assert "".join(getattr(event, "text", "") for event in events) == "a😀"
 
 
-async def test_a_request_that_the_sdk_cannot_encode_is_an_error_of_nobody(http: httpx.AsyncClient) -> None:
+async def test_a_request_that_the_sdk_cannot_encode_is_neither_the_vendors_nor_the_callers_error(
+    http: httpx.AsyncClient,
+) -> None:
     """The error is neither the vendor's nor the caller's fault, so another model may be called."""
     async with OllamaUpstream() as server:
         config = ProviderConfig(type="ollama", base_url=server.url)
@@ -240,7 +242,7 @@ async def test_a_request_that_the_sdk_cannot_encode_is_an_error_of_nobody(http: 
             raise ValueError("Streaming is required for operations that may take longer than 10 minutes")
 
         object.__setattr__(built, "ainvoke", fails)
-        it._models["m"] = built
+        object.__setattr__(it, "build_model", lambda model: built)
         with pytest.raises(UpstreamError) as caught:
             [e async for e in it.stream(ChatRequest("m", HELLO, stream=False))]
     assert (caught.value.status, caught.value.code) == (502, "upstream_failed")
