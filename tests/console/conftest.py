@@ -29,6 +29,8 @@ from tests.support.upstreams.openai_server import OpenAIUpstream
 # Tests wait for events; the timeout only limits tests that fail, and is long for slow machines.
 expect.set_options(timeout=20_000)
 
+PHONE: dict[str, object] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run all tests in the session's event loop, because they share a gateway and a browser."""
@@ -157,3 +159,18 @@ async def page(blank_page: Page, account: Account) -> Page:
     """A tab with a new chat, signed in as `account`."""
     await start_session(blank_page, account.email, PASSWORD)
     return blank_page
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def reused_phone(browser: Browser, gateway: Gateway) -> AsyncIterator[ReusedContext]:
+    async with monitored_context(browser, gateway.url, **PHONE) as (context, monitor):
+        yield ReusedContext(context, monitor, gateway.url)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(reused_phone: ReusedContext, gateway: Gateway) -> AsyncIterator[tuple[Page, PageMonitor]]:
+    """A blank tab of a phone's browser, and its monitor."""
+    await clear_failed_attempts(gateway)
+    await reused_phone.reset()
+    yield reused_phone.context.pages[0], reused_phone.monitor
+    reused_phone.monitor.assert_clean()

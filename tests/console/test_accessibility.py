@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.browser import monitored_context, send_message, sign_in, start_session
+from tests.console.browser import PageMonitor, monitored_context, send_message, sign_in, start_session
 from tests.support.gateway import PASSWORD, Account, Gateway, set_role
 from tests.support.paths import PROJECT
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
@@ -118,22 +118,20 @@ async def test_account_and_admin_pages_are_accessible_in_both_themes(
 
 
 async def test_no_page_scrolls_horizontally_on_a_phone(
-    browser: Browser, gateway: Gateway, account: Account, upstream: OpenAIUpstream
+    phone: tuple[Page, PageMonitor], gateway: Gateway, account: Account, upstream: OpenAIUpstream
 ) -> None:
     await set_role(gateway, account)
     upstream.script(Reply(text=[_MARKDOWN]))
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    async with monitored_context(browser, gateway.url, **phone) as (context, _):
-        page = await context.new_page()
-        await start_session(page, account.email, PASSWORD)
-        await page.get_by_label("Message", exact=True).fill("Everything.")
-        await page.get_by_role("button", name="Send").click()
-        await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
-        await page.get_by_role("button", name="Open navigation").click()
-        await page.get_by_role("dialog", name="Menu").get_by_role("button", name="New chat").click()
-        await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
-        for path in ("/", *SIGNED_IN, *PUBLIC):
-            await page.goto(path)
-            await expect(page.get_by_role("heading").first).to_be_visible()
-            await expect(page.get_by_text("Loading…")).to_have_count(0)
-            assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    page, _ = phone
+    await start_session(page, account.email, PASSWORD)
+    await page.get_by_label("Message", exact=True).fill("Everything.")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_be_visible()
+    await page.get_by_role("button", name="Open navigation").click()
+    await page.get_by_role("dialog", name="Menu").get_by_role("button", name="New chat").click()
+    await expect(page.get_by_role("heading", name="How can I help you?")).to_be_visible()
+    for path in ("/", *SIGNED_IN, *PUBLIC):
+        await page.goto(path)
+        await expect(page.get_by_role("heading").first).to_be_visible()
+        await expect(page.get_by_text("Loading…")).to_have_count(0)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Locator, Page, expect
 
-from tests.console.browser import PageMonitor, monitored_context, start_session
-from tests.support.gateway import PASSWORD, Account, Gateway
+from tests.console.browser import PageMonitor, start_session
+from tests.support.gateway import PASSWORD, Account
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def phone(browser: Browser, gateway: Gateway) -> AsyncIterator[tuple[Page, PageMonitor]]:
-    """A tab that emulates a phone, and its monitor."""
-    async with monitored_context(browser, gateway.url, **PHONE) as (context, monitor):
-        page = await context.new_page()
-        yield page, monitor
 
 
 async def sign_in_by_touch(page: Page, account: Account) -> None:
