@@ -1,7 +1,4 @@
-"""Parses a `/v1/responses` body.
-
-Unsupported parameters are errors, never ignored.
-"""
+"""Parses a `/v1/responses` body; unsupported parameters are errors, never ignored."""
 
 from __future__ import annotations
 
