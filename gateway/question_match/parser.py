@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gateway.core.scripts import ends_in_hangul
 from gateway.question_match.lexicon import (
     ANSWER_KINDS,
     CLOSED_CLASSES,
@@ -136,7 +137,7 @@ def _not(found: re.Match[str]) -> str:
 
 def stem(word: str) -> str:
     """Approximate stem of a word; Korean words lose their particles."""
-    if "가" <= word[-1] <= "힣":
+    if ends_in_hangul(word):
         return _strip_ending(word)
     if len(word) < 4 or not word.isascii():
         return word
@@ -194,7 +195,7 @@ def _negates(word: str) -> bool:
     return (
         word in NEGATIONS
         or word in KOREAN_NEGATIONS
-        or ("가" <= word[-1] <= "힣" and any(part in word for part in KOREAN_NEGATIVE_PARTS))
+        or (ends_in_hangul(word) and any(part in word for part in KOREAN_NEGATIVE_PARTS))
     )
 
 

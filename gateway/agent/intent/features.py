@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.agent.intent.lexicon import ENGLISH, GROUPS, KOREAN
+from gateway.core.scripts import HANGUL
 
 _HEAD_CHARACTERS = 1200
 _TAIL_CHARACTERS = 600
@@ -24,7 +25,6 @@ _SUM = re.compile(r"[0-9)]\s{0,3}[-+*/x×÷^%]\s{0,3}[(0-9]")
 _CODE_MARK = re.compile(
     r"```|[{};][ \t]{0,3}\n|\b(?:def|class|return|import|const|let|var|SELECT|FROM)\s|=>|==|\(\)"
 )
-_HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
 _UPPER = re.compile(r"[A-Z]")
 
 FEATURE_NAMES = (
@@ -103,7 +103,7 @@ def extract(text: str) -> Features:
             10 * len(_UPPER.findall(text)) / length,
             5 * text.count(",") / count,
             math.log1p(code_mark_count),
-            len(_HANGUL.findall(text)) / length,
+            len(HANGUL.findall(text)) / length,
             *(math.log1p(n) for n in groups.values()),
         ]
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from gateway.core.scripts import CJK_SENTENCE_ENDS
+
 MAX_TITLE = 60
 UNTITLED = "New conversation"
 
@@ -20,7 +22,7 @@ _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _STRONG = re.compile(r"(\*\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_]+?)(?<=\S)\1(?![\w*])")
 _CODE = re.compile(r"`+([^`]*)`+")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
+_SENTENCE_END = re.compile(rf"(?<=[.!?…])\s+|(?<=[{CJK_SENTENCE_ENDS}])")
 _JOINERS = "\u200c\u200d"
 
 # A model's answer with more words than this is not a title; a shorter one is cut to the limits.

@@ -8,13 +8,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from gateway.core.scripts import CJK_SENTENCE_ENDS, HANGUL_SYLLABLE, HANGUL_SYLLABLES
 from gateway.guardrails.base import EmbedTexts
 from gateway.guardrails.reading.encoder import POOLED_SIZE, Encoder, Window
 from gateway.guardrails.reading.lexicon import CONCEPTS, PATTERNS
 
 Floats = npt.NDArray[np.float32]
 
-_SENTENCE = re.compile(r"(?<=[.!?。！？:])\s+|\n+")
+_SENTENCE = re.compile(rf"(?<=[.!?{CJK_SENTENCE_ENDS}:])\s+|\n+")
 _QUOTED = re.compile(
     r"\"[^\"]{2,400}\"|“[^”]{2,400}”|„[^“”]{2,400}[“”]|«[^»]{2,400}»|`[^`]{2,400}`|(?<!\w)'[^']{2,400}'(?!\w)"
 )
@@ -22,9 +23,8 @@ _MARKUP = re.compile(
     r"<\|?/?\w+\|?>|\[/?[A-Z_]{3,}\]|\b(?:system|user|assistant|human|ai) ?:"
     r"|#{2,}|={4,}|-{4,}|\*{3,}|\{\{|\]\]"
 )
-_HANGUL = re.compile(r"[가-힣]")
 _UMLAUT = re.compile(r"[äöüß]|\b(?:der|die|das|und|ist|nicht|ich|sie|du|mir|wie|ein|eine)\b")
-_ODD = re.compile(r"[^\w\s.,;:!?'\"()\-…가-힣]")
+_ODD = re.compile(rf"[^\w\s.,;:!?'\"()\-…{HANGUL_SYLLABLES}]")
 _SPACED = re.compile(r"\b(?:\w ){4,}\w\b")
 _MIXED = re.compile(r"\b[a-z]+[0-9@$]+[a-z][a-z0-9@$]*\b|\b[0-9][a-z]{2,}[0-9]\w*\b")
 _JOINED = re.compile(r"[a-zäöü] [A-ZÄÖÜ]{4,} [A-ZÄÖÜ]{2,}|\w  ?[A-Z](?: [a-z]){3,}")
@@ -139,7 +139,7 @@ def count_marks(text: str, parts: list[str], ends: Floats) -> Floats:
         np.log1p(text.count("\n")),
         np.log1p(len(_MARKUP.findall(lower))),
         float(bool(asked) and asked[-1]),
-        len(_HANGUL.findall(text)) / size,
+        len(HANGUL_SYLLABLE.findall(text)) / size,
         min(1.0, 8 * len(_UMLAUT.findall(lower)) / size),
         min(1.0, 5 * len(_ODD.findall(text)) / size),
         min(1.0, 5 * sum(map(str.isdigit, text)) / size),

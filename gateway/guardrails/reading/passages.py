@@ -7,6 +7,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
+from gateway.core.scripts import CJK_SENTENCE_ENDS
 from gateway.guardrails.base import EmbedTexts
 from gateway.guardrails.reading.encoder import POOLED_SIZE, Encoder
 from gateway.guardrails.reading.features import MARKS, VECTOR_SIZE, count_marks
@@ -14,7 +15,10 @@ from gateway.guardrails.reading.features import MARKS, VECTOR_SIZE, count_marks
 Floats = npt.NDArray[np.float32]
 
 # Sentences, lines, JSON values, table cells, and text between HTML tags.
-_BREAK = re.compile(r"(?<=[.!?。！？])[\"')\]”»]*\s+|\n+|(?<=\":)\s+|\"\s?,\s+\"|\s\|\s|</?\w[^>]{0,200}>")
+_BREAK = re.compile(
+    rf"(?<=[.!?{CJK_SENTENCE_ENDS}])[\"')\]”»]*\s+"
+    r"|\n+|(?<=\":)\s+|\"\s?,\s+\"|\s\|\s|</?\w[^>]{0,200}>"
+)
 _MIN_CHARACTERS = 12  # characters; headings and names are joined with what follows
 _MAX_CHARACTERS = 600
 _MAX_PASSAGES = 400
