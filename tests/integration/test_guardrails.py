@@ -58,7 +58,7 @@ def serve(database_url: str, redis_url: str, tmp_path: Path, upstream: OpenAIUps
 
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.TOOLS, "page", ("tests.support.sample_secrets", "Page"))
+    monkeypatch.setitem(registry.TOOLS, "page", ("tests.support.sample_secrets", "HostilePage"))
 
 
 async def stored(gateway: Gateway, person: Account, conversation_id: str) -> dict[str, Any]:

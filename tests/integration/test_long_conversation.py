@@ -106,7 +106,7 @@ async def test_forty_turns_with_long_tool_results_never_are_too_long_and_the_sta
     tokenizer: Any,
     light_says: str,
 ) -> None:
-    monkeypatch.setitem(registry.TOOLS, "archive", ("tests.support.long_result_tool", "Archive"))
+    monkeypatch.setitem(registry.TOOLS, "archive", ("tests.support.long_result_tool", "LongResultTool"))
     summary = "The user looks things up in the harbour's archive: ships, tides, berths. " * 3
     light = ContextWindowUpstream(
         8192, tokenizer(), lambda call: Reply(text=(summary if light_says == "a summary" else "OK",))
