@@ -103,7 +103,7 @@ function Gauge({ label, used, limit, remaining, format }: GaugeProps) {
           />
           {remaining !== null && (
             <p className="text-xs text-ink-soft">
-              {t("account.usage.remaining", { left: format(Math.max(remaining, 0)) })}
+              {t("account.usage.remaining", { remaining: format(Math.max(remaining, 0)) })}
             </p>
           )}
         </>

@@ -19,6 +19,11 @@ const english = flatten({ ...en, admin: enAdmin });
 const korean = flatten({ ...ko, admin: koAdmin });
 const placeholders = (text: string) => [...text.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1]).sort();
 
+const source = readdirSync("src", { recursive: true, encoding: "utf8" })
+  .filter((name) => /\.tsx?$/.test(name) && !/^i18n.(en|ko)/.test(name))
+  .map((name) => readFileSync(`src/${name}`, "utf8"))
+  .join("\n");
+
 describe("translations", () => {
   it("have the same keys in both languages, except for singulars in Korean", () => {
     const expected = [...english.keys()].filter((key) => !key.endsWith("_one"));
@@ -32,11 +37,18 @@ describe("translations", () => {
     }
   });
 
+  it("are called with a value for each placeholder", () => {
+    const missing = [...english].flatMap(([key, text]) =>
+      callArguments(key.replace(/_(one|other)$/, "")).flatMap((options) =>
+        placeholders(text)
+          .filter((name) => !new RegExp(`[{,]\\s*${name}\\s*[:,}]`).test(options))
+          .map((name) => `${key}: ${name}`),
+      ),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it("are all used", () => {
-    const source = readdirSync("src", { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.tsx?$/.test(name) && !/^i18n.(en|ko)/.test(name))
-      .map((name) => readFileSync(`src/${name}`, "utf8"))
-      .join("\n");
     const unused = [...english.keys()]
       .map((key) => key.replace(/_(one|other)$/, ""))
       .filter((key) => !source.includes(`"${key}"`) && !isUsedByPattern(source, key));
@@ -56,4 +68,12 @@ function isUsedByPattern(source: string, key: string): boolean {
     const isInner = count > 0 && count < parts.length - 1;
     return isInner && (source.includes(`\`${prefix}.$`) || source.includes(`"${prefix}"`));
   });
+}
+
+/** The text after each use of a key, which starts with the options of the call. */
+function callArguments(key: string): string[] {
+  return source
+    .split(`"${key}"`)
+    .slice(1)
+    .map((rest) => rest.slice(0, 260));
 }
