@@ -15,7 +15,7 @@ from gateway.providers.local.wordllama import WordLlamaEmbedder
 
 Array = npt.NDArray[np.float32]
 
-BACKGROUND_TEXTS = "ordinary.txt"
+BACKGROUND_TEXTS = "background_texts.txt"
 # Share of the mean variance added to each direction, so that directions without variance in the background
 # texts get a finite weight.
 _SHRINKAGE = 0.3

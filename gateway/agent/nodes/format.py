@@ -106,5 +106,5 @@ def _receipt(state: AgentState, route: Route, context: AgentContext) -> Receipt:
 
 def _breakers(state: AgentState, context: AgentContext) -> Mapping[str, BreakerState]:
     """Breakers that prevented calls, and those that are open after the calls."""
-    asked = ((attempt.model, attempt.provider) for attempt in context.run.model_calls)
+    asked = ((call.model, call.provider) for call in context.run.model_calls)
     return {**state["breakers"], **context.resources.upstreams.breaker_states(asked)}

@@ -158,9 +158,9 @@ def failed_calls(model_calls: Sequence[ModelCall]) -> list[tuple[str, str]]:
 
     Oldest first.
     """
-    answer_calls = [attempt for attempt in model_calls if attempt.step == "answer"]
-    failed = list(takewhile(lambda attempt: attempt.outcome != "ok", reversed(answer_calls)))
-    return [(attempt.model, attempt.provider) for attempt in reversed(failed)]
+    answer_calls = [call for call in model_calls if call.step == "answer"]
+    failed = list(takewhile(lambda call: call.outcome != "ok", reversed(answer_calls)))
+    return [(call.model, call.provider) for call in reversed(failed)]
 
 
 def _with_fallbacks(catalog: Catalog, turn: Turn, preference: ModelPreference) -> tuple[str, ...]:
