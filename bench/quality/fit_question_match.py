@@ -29,23 +29,23 @@ MOST_ERRORS = 0.01
 FOLDS = 5
 _INNER = 4
 _BAGS = 1
-_HARM = [
+_WEIGHT_COLUMNS = [
     FEATURE_NAMES.index(name)
     for name in (
-        "harm_less",
-        "harm_more",
-        "harm_worst",
-        "harm_total",
-        "similar_harm",
+        "weight_less",
+        "weight_more",
+        "max_weight",
+        "total_weight",
+        "max_weight_by_distance",
         "grammar_worst",
         "grammar_total",
     )
 ]
 
-_WORST = FEATURE_NAMES.index("harm_worst")
+_WORST = FEATURE_NAMES.index("max_weight")
 
 
-def harm_of(pairs: Pairs, chosen: Ints) -> Array:
+def word_weights_of(pairs: Pairs, chosen: Ints) -> Array:
     """Return log-odds by bucket against a pair with such a word on one side only; rare words count most."""
     same, other = np.zeros(WEIGHT_COUNT), np.zeros(WEIGHT_COUNT)
     for at in chosen:
@@ -56,14 +56,14 @@ def harm_of(pairs: Pairs, chosen: Ints) -> Array:
     return found
 
 
-def rows_of(pairs: Pairs, chosen: Ints, harm: Array) -> Array:
+def rows_of(pairs: Pairs, chosen: Ints, word_weights: Array) -> Array:
     """Return the features of the selected pairs with these word weights."""
     x: Array = pairs.plain[chosen].copy()
     for row, at in enumerate(chosen):
-        one, other, little = (harm[part].tolist() for part in pairs.left[at])
+        one, other, little = (word_weights[part].tolist() for part in pairs.left[at])
         sums, every = sorted((sum(one), sum(other))), [*one, *other]
         worst = max(every, default=0.0)
-        x[row, _HARM] = [
+        x[row, _WEIGHT_COLUMNS] = [
             *sums,
             worst,
             sum(every),
@@ -83,7 +83,7 @@ def fit(pairs: Pairs, chosen: Ints, fold: Ints) -> tuple[BoostedTrees, Array]:
     inner = fold[pairs.b[chosen]] % _INNER
     x = np.empty((len(chosen), len(FEATURE_NAMES)), dtype=np.float32)
     for k in range(_INNER):
-        x[inner == k] = rows_of(pairs, chosen[inner == k], harm_of(pairs, chosen[inner != k]))
+        x[inner == k] = rows_of(pairs, chosen[inner == k], word_weights_of(pairs, chosen[inner != k]))
     bags = [boost(x, pairs.same[chosen], np.ones(len(chosen)), seed=bag) for bag in range(_BAGS)]
     forest = BoostedTrees(
         np.concatenate([bag.column for bag in bags]),
@@ -91,7 +91,7 @@ def fit(pairs: Pairs, chosen: Ints, fold: Ints) -> tuple[BoostedTrees, Array]:
         (np.concatenate([bag.leaf for bag in bags]) / _BAGS).astype(np.float32),
         bags[0].start,
     )
-    return forest, harm_of(pairs, chosen)
+    return forest, word_weights_of(pairs, chosen)
 
 
 def folds_of(stream: Stream, count: int, seed: int) -> Ints:
@@ -108,9 +108,9 @@ def cross_validated(stream: Stream, pairs: Pairs, seed: int = 0) -> Floats:
     total, times = np.zeros(len(pairs.a)), np.zeros(len(pairs.a))
     for k in range(FOLDS):
         out = (fold[pairs.a] == k) | (fold[pairs.b] == k)
-        forest, harm = fit(pairs, np.flatnonzero(~out), inner)
+        forest, word_weights = fit(pairs, np.flatnonzero(~out), inner)
         tried = np.flatnonzero(out)
-        x = rows_of(pairs, tried, harm)
+        x = rows_of(pairs, tried, word_weights)
         total[tried] += np.where(x[:, _WORST] >= UNKNOWN_WORD_WEIGHT, -np.inf, forest.score(x))
         times[tried] += 1
     mean: Floats = total / times
@@ -129,7 +129,7 @@ def main() -> None:
     pairs = load_pairs(data, stream, embedder)
     score, right = outcome(stream, pairs, cross_validated(stream, pairs))
     threshold, hits, wrong = at_errors(score, right, MOST_ERRORS)
-    forest, harm = fit(pairs, np.arange(len(pairs.a)), folds_of(stream, _INNER, 1000))
+    forest, word_weights = fit(pairs, np.arange(len(pairs.a)), folds_of(stream, _INNER, 1000))
     np.savez_compressed(
         TARGET,
         allow_pickle=False,
@@ -137,7 +137,7 @@ def main() -> None:
         cut=forest.cut,
         leaf=forest.leaf,
         start=np.float64(forest.start),
-        harm=harm.astype(np.float16),
+        harm=word_weights.astype(np.float16),
         threshold=np.float64(chance(threshold)),
     )
     print(f"wrote {TARGET.name}, {TARGET.stat().st_size / 1024:.0f} KiB")

@@ -17,7 +17,7 @@ COEFFICIENTS = "coefficients.npz"
 # Weight of a word without evidence that it is insignificant. An unmatched one may be a name written in lower
 # case.
 UNKNOWN_WORD_WEIGHT = 1.09
-_MAX_WEIGHT_COLUMN = FEATURE_NAMES.index("harm_worst")
+_MAX_WEIGHT_COLUMN = FEATURE_NAMES.index("max_weight")
 _PARSE_CACHE_SIZE = 512
 
 

@@ -85,9 +85,9 @@ def test_features_are_symmetric() -> None:
     vectors = WordLlamaEmbedder.load().token_vectors
     texts = ("How do I learn to cook quickly?", "What is a fast way to learn cooking?")
     a, b = (EmbeddedQuestion(text, parse(text), vectors(text)) for text in texts)
-    harm = np.random.default_rng(0).random(4096, dtype=np.float32)
-    assert features(a, b, harm) == pytest.approx(features(b, a, harm), abs=1e-5)
-    assert features(a, b, harm).shape == (len(FEATURE_NAMES),)
+    word_weights = np.random.default_rng(0).random(4096, dtype=np.float32)
+    assert features(a, b, word_weights) == pytest.approx(features(b, a, word_weights), abs=1e-5)
+    assert features(a, b, word_weights).shape == (len(FEATURE_NAMES),)
 
 
 def test_a_tree_goes_left_where_the_value_is_at_most_the_cut() -> None:
