@@ -128,7 +128,7 @@ async def test_progress_names_the_nodes(gateway: Gateway, person: Account) -> No
 @pytest.mark.parametrize(
     ("misbehaviour", "sentence"),
     [
-        ("refuse", "refused the workflow smoke at node 2 (ImageScale)"),
+        ("refuse", "rejected the workflow smoke at node 2 (ImageScale)"),
         ("error", "failed at node 2 (ImageScale): IndexError"),
         ("interrupted", "was interrupted"),
         ("empty", "saved no image"),

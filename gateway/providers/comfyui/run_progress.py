@@ -134,9 +134,9 @@ def _rejection_message(workflow: Workflow, answer: dict[str, Any]) -> str:
     ):
         node_ids = [found[1]]
     if not node_ids:
-        return f"ComfyUI refused the workflow {workflow.name}."
+        return f"ComfyUI rejected the workflow {workflow.name}."
     titles = ", ".join(workflow.node_title(node) for node in node_ids[:3])
-    return f"ComfyUI refused the workflow {workflow.name} at node {titles}."
+    return f"ComfyUI rejected the workflow {workflow.name} at node {titles}."
 
 
 def _missing_file_message(workflow: Workflow, answer: dict[str, Any]) -> str | None:

@@ -94,7 +94,7 @@ async def test_a_lost_socket_does_not_lose_the_image(comfyui: ComfyUIUpstream) -
 @pytest.mark.parametrize(
     ("misbehaviour", "error", "sentence"),
     [
-        ("refuse", UpstreamError, "refused the workflow smoke at node 2 (ImageScale)"),
+        ("refuse", UpstreamError, "rejected the workflow smoke at node 2 (ImageScale)"),
         ("error", UpstreamError, "failed at node 2 (ImageScale): IndexError"),
         ("interrupted", UpstreamError, "was interrupted"),
         ("die", UpstreamBroken, "has lost the run"),
