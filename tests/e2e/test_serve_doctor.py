@@ -28,7 +28,7 @@ def test_doctor_reports_what_is_missing_until_it_is_fixed(
     given = {"DATABASE_URL": empty_database, "REDIS_URL": redis_url}
     ill = run_gateway("doctor", cwd=tmp_path, **given)
     assert ill.returncode == 1
-    assert "run `gateway migrate`" in ill.stdout
+    assert "Run `gateway migrate`" in ill.stdout
 
     migrated = run_gateway("migrate", cwd=tmp_path, **given)
     assert migrated.returncode == 0, migrated.stderr
