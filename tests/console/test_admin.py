@@ -53,7 +53,7 @@ async def test_statistics_follow_the_date_range_and_the_time_zone(
         {"created_at": NOON, "outcome": "cached", "latency_ms": 1},
         {"created_at": NOON + timedelta(hours=4), "outcome": "upstream_failed", "latency_ms": 60_000, **who},
     )
-    await RollupJob(gateway.container.usage.reports._uow).catch_up(datetime.now(UTC))
+    await RollupJob(gateway.unit_of_work).catch_up(datetime.now(UTC))
     await admin_page.goto("/admin?from=2026-02-10&to=2026-02-11&tz=UTC")
     figures = admin_page.get_by_role("main")
     await expect(figures.get_by_text("5", exact=True).first).to_be_visible()

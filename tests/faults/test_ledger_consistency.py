@@ -165,7 +165,7 @@ async def test_turns_whose_worker_was_killed(database_url: str, redis_url: str, 
     ):
         up.script(Reply(gate=asyncio.Event(), gate_at=0))
         person = await gateway.sign_up()
-        ledger = gateway.container.chat.service._ledger
+        ledger = gateway.container.usage.ledger
         asked = [
             asyncio.create_task(
                 gateway.http.post("/api/chat", json={"message": PROMPT}, headers=person.headers)

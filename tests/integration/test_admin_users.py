@@ -196,9 +196,7 @@ async def test_admins_who_disable_each_other_concurrently_leave_one(gateway: Gat
 async def test_of_two_admins_who_demote_each_other_one_is_rejected(gateway: Gateway) -> None:
     first, second = await make_admin(gateway), await make_admin(gateway)
     service = gateway.container.operations.admin
-    async with (
-        gateway.container.operations.admin._uow() as uow
-    ):  # the first change, stopped before its commit
+    async with gateway.unit_of_work() as uow:  # the first change, stopped before its commit
         await uow.users.lock_and_count_other_admins(_uuid(second))
         await uow.admin.update(_uuid(second), {"role": "user"}, revoke_access_tokens=False)
         late = asyncio.create_task(service.change_user(_uuid(second), _uuid(first), role="user"))

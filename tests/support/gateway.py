@@ -20,8 +20,10 @@ from gateway import main
 from gateway.bootstrap.container import Container
 from gateway.cache.client import ValkeyUnavailable
 from gateway.cli.serve import KEEP_ALIVE_SECONDS
+from gateway.core.database import create_session_factory
 from gateway.core.settings import Settings
 from gateway.main import create_app
+from gateway.repositories.unit_of_work import UnitOfWork
 from tests.support.engines import SLOW_MACHINE_SECONDS
 from tests.support.shared_startup import share_routes_and_embedder, use_cheap_password_hashes
 
@@ -86,10 +88,14 @@ class Gateway(GatewayClient):
         assert isinstance(container, Container)
         return container
 
+    def unit_of_work(self) -> UnitOfWork:
+        """A unit of work on the gateway's database, for what no route does."""
+        return UnitOfWork(create_session_factory(self.container.engine))
+
 
 async def set_role(gateway: Gateway, person: Account, *, role: str = "admin") -> None:
     """Set an account's role, which no route can do for the first administrator."""
-    async with gateway.container.operations.admin._uow() as uow:
+    async with gateway.unit_of_work() as uow:
         await uow.admin.update(UUID(person.id), {"role": role}, revoke_access_tokens=False)
     await gateway.container.operations.admin._cache.invalidate_account(UUID(person.id))
 
