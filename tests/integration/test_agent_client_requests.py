@@ -106,7 +106,7 @@ async def test_codex_patches_a_file_with_its_custom_tool(
     assert (again["id"], json.loads(again["function"]["arguments"])) == ("call_b", {"input": PATCH})
 
 
-async def test_codexs_namespaces_are_flat_upstream_and_come_back_with_their_calls(
+async def test_codex_namespaces_are_flattened_upstream_and_restored_in_calls(
     gateway: Gateway, upstream: StrictOpenAIUpstream
 ) -> None:
     first = recorded("codex-0.171.0.json", "namespaces")[:1]
@@ -149,7 +149,7 @@ async def test_codex_runs_two_turns_without_custom_tools(
 
 
 @pytest.mark.parametrize("series", ["whole", "streamed"])
-async def test_the_ai_sdk_refers_to_what_it_was_answered_before(
+async def test_the_ai_sdk_refers_to_earlier_items(
     gateway: Gateway, upstream: StrictOpenAIUpstream, series: str
 ) -> None:
     def weather(city: str, id_: str) -> ScriptedToolCall:

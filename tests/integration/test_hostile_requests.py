@@ -101,7 +101,7 @@ async def test_a_turn_with_a_wrong_field_is_a_4xx(gateway: Gateway, path: str, b
     check(answer.status_code, answer.json(), answer.text, path)
 
 
-async def test_text_that_json_can_carry_is_kept_as_it_is(gateway: Gateway) -> None:
+async def test_any_valid_json_text_is_stored_unchanged(gateway: Gateway) -> None:
     person = await gateway.sign_up()
     odd = "😀 \u2028 \u0001 \\u0000 \ufffe ‮ é\u0301 \U0010ffff"
     answer = await gateway.http.post("/api/chat/", json={"message": odd}, headers=person.headers)
@@ -197,7 +197,7 @@ async def test_any_bytes_of_a_request_line_or_header_get_a_4xx(gateway: Gateway,
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_of_100_mb_is_refused_and_the_client_hears_it(gateway: Gateway, announced: bool) -> None:
+async def test_a_body_of_100_mb_is_rejected_with_a_response(gateway: Gateway, announced: bool) -> None:
     person = await gateway.sign_up()
     size = 100 * 1024 * 1024
 
@@ -213,7 +213,7 @@ async def test_a_body_of_100_mb_is_refused_and_the_client_hears_it(gateway: Gate
     assert (await gateway.http.get("/health/live")).status_code == 200
 
 
-async def test_an_endless_body_is_answered_at_the_limit(gateway: Gateway) -> None:
+async def test_an_endless_body_is_rejected_at_the_limit(gateway: Gateway) -> None:
     host, _, port = gateway.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     who = (await gateway.sign_up()).headers["authorization"]

@@ -57,7 +57,7 @@ class City(BaseModel):
     people: int
 
 
-async def test_invoke_and_stream_say_the_same(settings: dict[str, Any]) -> None:
+async def test_invoke_and_stream_return_the_same_text(settings: dict[str, Any]) -> None:
     model = ChatOpenAI(**settings, stream_usage=True)
     asked = [SystemMessage("Be brief."), HumanMessage("Why is the sky blue?")]
     whole = await model.ainvoke(asked)
@@ -125,7 +125,7 @@ async def test_a_response_is_followed_by_its_id(gateway: Gateway) -> None:
     assert second.usage_metadata["input_tokens"] > first.usage_metadata["input_tokens"]
 
 
-async def test_what_breaks_half_way_raises(settings: dict[str, Any]) -> None:
+async def test_a_failure_midway_raises(settings: dict[str, Any]) -> None:
     model = ChatOpenAI(**{**settings, "model": "cut"})
     with pytest.raises((openai.APIError, ValueError)):
         async for _ in model.astream("Hi"):

@@ -154,7 +154,7 @@ def _begun(spans: list[SentSpan]) -> Callable[[SentSpan], int]:
     return lambda span: spans.index(span)
 
 
-async def test_a_turn_whose_client_has_gone_is_traced_to_its_end(
+async def test_a_turn_is_traced_to_its_end_after_a_disconnect(
     clean_database: str,
     clean_redis: str,
     tmp_path: Path,
@@ -184,7 +184,7 @@ async def test_a_turn_whose_client_has_gone_is_traced_to_its_end(
     assert all(span.trace_id == TRACE for span in spans)
 
 
-async def test_what_was_said_is_traced_by_choice_alone(
+async def test_prompts_are_traced_only_if_configured(
     clean_database: str,
     clean_redis: str,
     tmp_path: Path,
@@ -238,7 +238,7 @@ async def test_langsmith_gets_one_tree_without_prompts_and_langchain_sends_nothi
     assert PROMPT.encode() not in collector.raw
 
 
-async def test_an_unsampled_trace_goes_on_but_is_not_told(
+async def test_an_unsampled_trace_is_propagated_but_not_exported(
     clean_database: str,
     clean_redis: str,
     tmp_path: Path,
@@ -258,7 +258,7 @@ async def test_an_unsampled_trace_goes_on_but_is_not_told(
     assert TRACE not in {span.trace_id for span in collector.spans}  # all were flushed at the end
 
 
-async def test_without_a_tracer_a_clients_trace_is_passed_on_and_nobody_elses_made(
+async def test_without_a_tracer_only_a_clients_trace_is_propagated(
     clean_database: str, clean_redis: str, tmp_path: Path, collector: OtlpCollector
 ) -> None:
     async with (
@@ -274,7 +274,7 @@ async def test_without_a_tracer_a_clients_trace_is_passed_on_and_nobody_elses_ma
 
 
 @pytest.mark.timeout(120)  # an interpreter that imports everything
-def test_nothing_of_opentelemetrys_sdk_is_loaded_without_its_variables(tmp_path: Path) -> None:
+def test_the_opentelemetry_sdk_is_not_loaded_without_its_variables(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"
         "from gateway.main import create_app\n"
