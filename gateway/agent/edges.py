@@ -44,8 +44,8 @@ def after_llm(state: AgentState) -> Literal["llm", "tools", "retry", "guardrail"
 def should_fall_back(state: AgentState) -> bool:
     """Whether the failure allows another call, possibly of another model.
 
-    A preferred model that rejects the request itself ends the turn. A fallback that rejects it gives way to
-    the next candidate.
+    If a preferred model rejects the request, the turn ends. If a fallback rejects it, the next candidate is
+    called.
     """
     failure = state["failure"]
     if state["has_output"]:

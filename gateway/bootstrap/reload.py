@@ -101,7 +101,7 @@ class ContainerManager:
     def _activate(self, new: _Generation, digest: str) -> None:
         """Switch to the new container.
 
-        There is no await in here, so nobody sees a mixture of both.
+        It does not await, so no other task can observe a mixture of both containers.
         """
         self._shared.reconfigure(new.container.catalog)
         self._current = new

@@ -16,9 +16,9 @@ from gateway.core.service_urls import check_valkey_url, parse_database_url
 
 
 class Settings(BaseSettings):
-    """Settings of one process.
+    """Settings of one process, named like their environment variables.
 
-    Names are those of the environment variables (CONTRACT §2).
+    docs/CONFIGURATION.md lists them.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)

@@ -1,4 +1,4 @@
-"""Encodes errors: status, headers and body of CONTRACT §5 and §6."""
+"""Encodes errors: status, headers and body as in docs/API.md."""
 
 from __future__ import annotations
 

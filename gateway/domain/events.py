@@ -195,9 +195,8 @@ def total_cost(calls: Iterable[ModelCall], tools: Iterable[Mapping[str, Any]]) -
 class Receipt:
     """How an answer was produced; stored with the message as JSON.
 
-    Its costs are those of the ledger.
-
-    `breakers` are the open circuit breakers of the upstreams that were considered, by `provider/model`.
+    Its costs equal those in the ledger. `breakers` are the open circuit breakers of the upstreams that were
+    considered, by `provider/model`.
     """
 
     intent: str

@@ -6,8 +6,8 @@ from gateway.domain.money import estimate_tokens
 
 # Hundredths of a token per character class, fitted to the tokenizers of Llama 2 and SmolLM2 on prose, code,
 # JSON, tables, logs and hexadecimal, in English, Korean, Chinese, Japanese and a dozen more languages
-# (figures in docs/decisions/0019-context-window-and-summaries.md). Both encode each digit separately and most
-# Korean syllables as bytes; newer tokenizers need fewer.
+# (figures in decision 19). Both encode each digit separately and most Korean syllables as bytes; newer
+# tokenizers need fewer.
 _LOWER, _UPPER, _DIGIT, _MARK, _BREAK, _SPACE = 23, 50, 102, 76, 50, 27
 _ACCENTED, _TWO_BYTES, _THREE_BYTES, _HAN, _HANGUL, _FOUR_BYTES = 240, 115, 210, 180, 260, 400
 # Letters among digits are separate tokens, and so are letters of non-English words.

@@ -1,4 +1,4 @@
-"""The `x-ratelimit-*` response headers (CONTRACT §6)."""
+"""The `x-ratelimit-*` response headers (docs/API.md, "Headers")."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Reservation(Base):
     """What one running call may still cost, until it is settled: a lease.
 
     Releasing the reservation deletes the row, so it happens exactly once: at the end of the turn,
-    or by the sweeper after `expires_at`, when the process that renewed it has died.
+    or by the maintenance job after `expires_at`, when the process that renewed it has died.
     """
 
     # No index on the expiry: there are only as many rows as running calls, and each is renewed in place.

@@ -136,7 +136,7 @@ class ImageProvider(Provider):
 
     @abstractmethod
     def generate(self, request: ImageRequest) -> AsyncGenerator[ImageEvent, None]:
-        """Yield progress, if the provider reports it, and one `ImageDone` per image.
+        """Yield progress, if the provider reports it, and one `ImageCompleted` per image.
 
         Closing the iterator early cancels the work at the provider if possible.
 

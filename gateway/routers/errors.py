@@ -1,4 +1,4 @@
-"""Converts all errors to the error shape of CONTRACT §5."""
+"""Converts all errors to the error shape of docs/API.md, "Errors"."""
 
 from __future__ import annotations
 

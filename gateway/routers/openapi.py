@@ -82,7 +82,7 @@ class _OpenApiDocument:
 def add_common_errors(schema: dict[str, Any]) -> None:
     """Add to every operation the errors that its credentials, parameters and body imply.
 
-    They have the shape of CONTRACT §5; FastAPI would document its own shape, which is never sent.
+    They have the shape of `ErrorBody`; FastAPI would document its own shape, which is never sent.
     """
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     error = ErrorBody.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -19,7 +19,7 @@ from gateway.domain.requests import RequestScope
 
 
 def answer_response(request: Request, answer: Answer, body: dict[str, Any]) -> Response:
-    """Return a JSON response with the `x-gateway-*` headers of CONTRACT §6."""
+    """Return a JSON response with the `x-gateway-*` headers."""
     record_upstream(request, answer)
     headers = {
         "x-gateway-model": answer.model,
@@ -48,8 +48,8 @@ def record_upstream(request: Request, answer: Answer) -> None:
 def disconnect_signal(request: Request) -> Callable[[], Awaitable[None]]:
     """Return a function that waits for the client to disconnect.
 
-    Use it after the body has been read. It returns late, or never, when another request may still reuse the
-    result (see `routers.idempotent`).
+    Call it only after the body has been read. If another request may still reuse the result, the function
+    returns after a delay or does not return (see `routers.idempotent`).
     """
 
     async def disconnected() -> None:

@@ -97,11 +97,11 @@ Storable = AfterValidator(check_storable)
 
 
 class ErrorDetail(BaseModel):
-    """The content of every error (CONTRACT §5)."""
+    """The content of every error."""
 
     type: str
     code: str = Field(description="stable, for programs")
-    message: str = Field(description="a sentence, for people")
+    message: str = Field(description="human-readable message")
     param: str | None = Field(description="path of the invalid field")
     request_id: str | None
     message_id: UUID | None = Field(None, description="for `turn_in_progress`: the answer being written")

@@ -12,7 +12,7 @@ GuardStage = Literal["input", "tool", "output"]
 
 
 class GuardrailBlocked(Exception):
-    """A verdict blocks the turn at `stage`; `reason` is a sentence for people."""
+    """A verdict blocks the turn at `stage`; `reason` is a human-readable message."""
 
     def __init__(self, reason: str, stage: GuardStage) -> None:
         self.reason = reason

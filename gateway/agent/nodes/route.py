@@ -50,7 +50,7 @@ async def route(state: AgentState, runtime: Runtime[AgentContext]) -> AgentState
 
 
 async def _next_candidate(state: AgentState, previous: Route, context: AgentContext) -> AgentState:
-    """Select the next candidate; without one the failure stands."""
+    """Select the next candidate; if none is left, keep the failure."""
     upstreams, models = context.resources.upstreams, state["candidates"]
     if models and models[0] != previous.model:
         models = upstreams.reachable_first(models)

@@ -45,7 +45,7 @@ GatewayError                     500 server_error          internal_error
     └── CircuitOpen              503                       circuit_open
 
 Raise an error where the fact is known; `dialects.errors.render_error` renders it, in one place. `message` is
-for people and must not contain input, secrets or a provider's raw answer; `code` is stable.
+human-readable and must not contain input, secrets or a provider's raw answer; `code` is stable.
 """
 
 from __future__ import annotations

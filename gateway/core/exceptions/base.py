@@ -26,8 +26,8 @@ class GatewayError(Exception):
 
     Attributes:
         status: HTTP status of the response.
-        type, code: the stable names of CONTRACT §5.
-        message: a sentence for people.
+        type, code: the stable names listed in docs/API.md, "Errors".
+        message: a human-readable message.
         param: path of the offending field, if any.
         retryable: whether the same request may succeed later (drives `x-should-retry`).
         retry_after: seconds to wait, if known.

@@ -22,7 +22,7 @@ class UpstreamTooLarge(UpstreamRejected):
 class UpstreamError(GatewayError):
     """A model's provider failed; the turn's receipt names it.
 
-    `usage` is the usage (`gateway.domain.usage`) that the provider reported before it failed.
+    `usage` is the usage (`gateway.domain.money`) that the provider reported before it failed.
     """
 
     usage: Any = None

@@ -59,9 +59,9 @@ def _restore_error(message: StoredMessage) -> GatewayError:
 
 
 def _error_classes(base_class: type[GatewayError]) -> list[type[GatewayError]]:
-    """Return the tree of error classes.
+    """Return the class and all its subclasses, each base class after its subclasses.
 
-    The base class of each code comes last and wins.
+    So a dictionary by `code` maps each code to the base class that defines it.
     """
     return [
         error_class for subclass in base_class.__subclasses__() for error_class in _error_classes(subclass)

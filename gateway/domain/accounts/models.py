@@ -25,7 +25,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What logging in needs to know of an account; never leaves the services."""
+    """The fields of an account that authentication reads; never part of a response."""
 
     user_id: UUID
     email: str

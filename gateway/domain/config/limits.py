@@ -64,7 +64,7 @@ class Limits(ConfigModel):
 
 
 def default_tiers() -> dict[str, Tier]:
-    """The tiers of a configuration without a `tiers` section (CONTRACT §2)."""
+    """Return the tiers of a configuration without a `tiers` section."""
     return {
         "free": Tier(requests_per_minute=20, tokens_per_day=200_000, usd_per_month=Decimal(1)),
         "pro": Tier(requests_per_minute=120, tokens_per_day=5_000_000, usd_per_month=Decimal(50)),

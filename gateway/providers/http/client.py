@@ -1,6 +1,6 @@
 """The HTTP client that all providers share.
 
-It has httpx's API over aiohttp's connections (decision 0002).
+It has httpx's API over aiohttp's connections (decision 2).
 """
 
 from __future__ import annotations

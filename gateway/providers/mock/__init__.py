@@ -1,4 +1,4 @@
-"""Deterministic answers, images and embeddings without a model, for tests, drills and mock mode."""
+"""Deterministic answers, images and embeddings without a model, for tests and mock mode."""
 
 from gateway.domain.config.provider_types import ProviderType
 

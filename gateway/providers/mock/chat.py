@@ -4,7 +4,7 @@ The answer is a readable paraphrase of the last message, seeded by its hash, wit
 `max_tokens`, `stop`, `response_format`, `logprobs` and tools are supported: a question that contains `call
 tool NAME {json}` calls that tool if it is offered (up to 128 times), and the next answer uses the result.
 
-Drills, selected by the model's name in the configuration (`model: fail`):
+Simulated failures, selected by the model's name in the configuration (`model: fail`):
 
     fail            UpstreamUnavailable before the first word
     fail-after-N    N words, then UpstreamBroken
@@ -61,7 +61,7 @@ _CLOSINGS = (
 
 
 class MockChat(ChatProvider):
-    """Deterministic answers and drills; see the module."""
+    """Deterministic answers and simulated failures; see the module."""
 
     type = "mock"
 
@@ -105,7 +105,7 @@ class MockChat(ChatProvider):
         """Yield the words one by one (in batches if there are very many), or as one delta.
 
         Raises:
-            UpstreamBroken: the model is a drill that interrupts the answer.
+            UpstreamBroken: the model simulates an interrupted answer.
         """
         limit = _failure_position(request.model, len(words))
         shown = words[:limit]
@@ -127,7 +127,7 @@ class MockChat(ChatProvider):
 
 
 def _failure_position(model: str, words: int) -> int | None:
-    """Return after how many words a drill interrupts the answer, None if it does not."""
+    """Return after how many words the model interrupts its answer, or None."""
     if model == "cut":
         return max(1, words // 2)
     found = _FAIL_AFTER.fullmatch(model)

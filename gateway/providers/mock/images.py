@@ -2,7 +2,8 @@
 
 The image is a PNG that shows the prompt, deterministic for a prompt and seed.
 
-Drills, selected by the model's name in the configuration: `fail` fails at once, `no-image` returns no image.
+Simulated failures, selected by the model's name in the configuration: `fail` fails at once, `no-image`
+returns no image.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _MAX_SEED = 2**63
 
 
 class MockImages(ImageProvider):
-    """Deterministic images and drills; see the module."""
+    """Deterministic images and simulated failures; see the module."""
 
     type = "mock"
 

@@ -1,4 +1,4 @@
-"""Chat over OpenAI's `/chat/completions`, also of compatible servers, without an SDK (decision 0002)."""
+"""Chat over OpenAI's `/chat/completions`, also of compatible servers, without an SDK (decision 2)."""
 
 from __future__ import annotations
 

@@ -186,9 +186,9 @@ SELECT coalesce({_TOKENS_USED}, 0) AS tokens_used, coalesce(b.tokens_reserved, 0
 FROM users LEFT JOIN budgets b ON b.user_id = users.id WHERE users.id = $1
 """  # noqa: S608 - as above
 
-# Only one sweeper runs at a time, because two that update several budgets each could deadlock. Locked rows
-# are being settled or deleted and are skipped, which also avoids deadlocks. The bills are charged: the
-# process died, but the providers charge for its calls all the same.
+# Only one maintenance job runs this at a time, because two that update several budgets each could deadlock.
+# Locked rows are being settled or deleted and are skipped, which also avoids deadlocks. The bills are
+# charged: the process died, but the providers charge for its calls.
 RELEASE_EXPIRED = f"""
 WITH accounts AS MATERIALIZED (
     SELECT u.id FROM users u

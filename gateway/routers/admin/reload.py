@@ -23,11 +23,10 @@ router = APIRouter(tags=["administration"], route_class=StrictJsonRoute)
 async def reload_configuration(
     request: Request, admin: Annotated[Principal, Depends(require_admin)]
 ) -> ReloadView:
-    """Apply the file in every worker, or nothing of it.
+    """Apply the configuration file in every worker.
 
-    422 lists the problems by line.
-
-    Running turns finish with the configuration they started with.
+    If the file is invalid, nothing changes, and the 422 response lists the problems by line. Running turns
+    finish with the configuration they started with.
     """
     result = await get_reload_service(request).reload_as_admin(admin.user_id)
     return ReloadView(

@@ -65,7 +65,7 @@ class PersistedTurn(AdmittedTurn):
 
 
 class TurnAdmission:
-    """The first unit of work of a turn, for every API."""
+    """Checks a turn, reserves its cost and opens its conversation, for every API."""
 
     def __init__(
         self, resources: AgentResources, ledger: Ledger, conversation_queue: ConversationQueue

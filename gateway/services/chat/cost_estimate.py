@@ -1,4 +1,4 @@
-"""Estimates what a turn may cost with the dearest model that may answer."""
+"""Estimates the cost of a turn with the most expensive model that may answer."""
 
 from __future__ import annotations
 

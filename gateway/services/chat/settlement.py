@@ -34,9 +34,9 @@ Ending = TurnCompleted | TurnFailed
 
 
 class TurnSettlement:
-    """The second unit of work of a turn.
+    """Stores the answer of a turn and settles its cost, in one transaction.
 
-    It runs exactly once, whatever the turn's end was.
+    It runs exactly once per turn, whether the turn completed, failed or was cancelled.
     """
 
     def __init__(

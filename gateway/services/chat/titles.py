@@ -52,9 +52,9 @@ class FirstExchange:
 
 
 class TitleGenerator:
-    """Generates titles in tasks of its own.
+    """Generates titles of conversations in background tasks.
 
-    No turn waits for one, and none fails with one.
+    Turns do not wait for titles, and a failed title does not fail a turn.
     """
 
     def __init__(self, resources: AgentResources, uow: UnitOfWorkFactory, ledger: Ledger) -> None:

@@ -34,7 +34,7 @@ class TurnTask:
         self._cancellation_blocked = False
 
     def block_cancellation(self) -> None:
-        """Ignore cancellations from now on: the turn settles what it did, whatever happens."""
+        """Ignore later cancellations, so that the turn can be settled."""
         self._cancellation_blocked = True
 
     def cancel(self, reason: str = CANCELLED) -> None:

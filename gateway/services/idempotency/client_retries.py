@@ -51,13 +51,16 @@ class InFlightRequest:
         return self.recording
 
     async def on_disconnect(self) -> None:
-        """The client has disconnected: return if no retry comes within the grace, else never."""
+        """Handle a disconnect: return if no retry arrives in the grace period.
+
+        If a retry arrives, it never returns.
+        """
         self.client_gone = True
         if await self.wait_for_retry():
             await asyncio.Future()
 
     async def wait_for_retry(self) -> bool:
-        """Whether a retry comes within the grace."""
+        """Return whether a retry arrives within the grace period."""
         try:
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._retried.wait()
@@ -123,9 +126,9 @@ class ClientRetryJoiner:
             self._rejections.popitem(last=False)
 
     async def join(self, principal: Principal, content: bytes, request_id: str) -> RecordedResponse | None:
-        """The response of the request that this one repeats, from any worker.
+        """Return the response of the request that this one retries, from any worker.
 
-        None where there is none.
+        Return None if this request is not a retry.
         """
         id_ = _request_hash(principal, content)
         if (original := self._find(id_)) is not None:

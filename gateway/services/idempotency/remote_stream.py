@@ -19,7 +19,11 @@ _HEAD, _MORE, _END = b"h", b"m", b"e"
 
 
 class CrossWorkerStream:
-    """Nothing is sent before another worker requests it, and only streams are: they hold no secrets."""
+    """Sends the streams of this worker to others, and reads those of others.
+
+    A stream is sent only after another worker has requested it. Complete responses are never sent, because
+    they may contain secrets.
+    """
 
     def __init__(self, events: EventLog, bus: WorkerBus) -> None:
         self._events = events

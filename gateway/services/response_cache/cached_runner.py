@@ -93,7 +93,7 @@ class CachingRunner:
         call: Callable[[], Awaitable[FlightResult]],
         replay: Callable[[SharedAnswer, float], None],
     ) -> FlightResult:
-        """A cached answer to the same question in other words; without one, run the turn."""
+        """Return the cached answer to a question with the same meaning, or run the turn."""
         started = perf_counter()
         found = await semantic.find(question)
         if found is not None:

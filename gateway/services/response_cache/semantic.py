@@ -1,4 +1,4 @@
-"""The semantic cache: answers to the same question in other words."""
+"""Semantic cache: reuses answers to questions with the same meaning."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CacheQuestion:
 class SemanticCache:
     """Finds and stores answers per account.
 
-    An unreachable database costs a hit, never a turn.
+    If the database is unreachable, lookups miss and the turn runs normally.
     """
 
     def __init__(

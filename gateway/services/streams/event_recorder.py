@@ -38,7 +38,9 @@ class _LogCursor:
 
 
 class EventLogWriter:
-    """Logs events in the background. No turn waits for it, and none fails with it.
+    """Writes event logs in the background.
+
+    Turns do not wait for a write, and a failed write does not fail a turn.
 
     A turn that ends before its second tick is not logged: its stored message is enough to resume it.
     """

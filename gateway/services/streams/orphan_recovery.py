@@ -16,7 +16,10 @@ log = structlog.get_logger(__name__)
 
 
 class OrphanedTurnRecovery:
-    """Runs in every worker's maintenance; two runs at once do no harm."""
+    """Ends orphaned turns as part of every worker's maintenance.
+
+    Concurrent runs on several workers are safe.
+    """
 
     def __init__(self, turns: RunningTurnRepository, events: EventLog) -> None:
         self._turns = turns

@@ -40,7 +40,7 @@ class ResumableTurn:
     message: StoredMessage | None = None
 
     def started_event(self, request_id: str) -> TurnStarted:
-        """The turn's first event, as far as its message tells."""
+        """Return the turn's first event, with the fields that its message stores."""
         parent = self.message.parent_id if self.message is not None else None
         return TurnStarted(
             request_id,
@@ -57,8 +57,8 @@ NumberedEvent = tuple[int, ChatEvent | StoredMessage]
 class StreamResumption:
     """Streams a turn from an event number onwards.
 
-    A number stands for a state of the answer: a client that has event n lacks nothing that came before it.
-    So numbers are the same on every worker, from a log and from the message's row, and only grow.
+    Event numbers increase within a turn and are the same on every worker, whether read from the event log or
+    from the message. A client that has event n has everything before it.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, tasks: TurnTaskRegistry, events: EventLog) -> None:
@@ -139,9 +139,9 @@ class StreamResumption:
     async def _from_message(
         self, turn: ResumableTurn, last_sent: int, text: str | None
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """The stored text as it grows, then the turn's end.
+        """Yield the stored text as it grows, then the turn's last event.
 
-        An orphaned turn ends with its lease.
+        An orphaned turn ends when its lease expires.
         """
         while not self._tasks.draining:
             current = await self.find(turn.user_id, turn.message_id)

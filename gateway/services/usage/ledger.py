@@ -1,4 +1,4 @@
-"""The ledger: reserves what a turn may cost, settles what it did cost."""
+"""Ledger: reserves the possible cost of turns and settles their actual cost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class Ledger:
-    """Reserves and settles usage, each as part of a statement that a turn needs anyway.
+    """Reserves and settles usage within statements that a turn executes anyway.
 
     A reservation is a lease that `renew_leases` extends while its turn runs in this worker. If the worker
     dies, the maintenance job of another worker releases it.

@@ -52,9 +52,8 @@ def token_window(reservation: Reservation, state: BudgetState) -> LimitWindow | 
 def _limit_error(principal: Principal, reservation: Reservation, refused: ReservationRefused) -> RateLimited:
     """Return the error for a refused reservation.
 
-    The token limit takes precedence over money.
-
-    The blocking reservation may have been settled since `state` was read; then blame the configured limit.
+    If both limits are exceeded, the token limit is reported. If another reservation blocked this one and has
+    been settled since `state` was read, the configured limit is reported.
     """
     state, storage_limit = refused.state, reservation.storage_limit
     principal.limits.tokens = token_window(reservation, state)

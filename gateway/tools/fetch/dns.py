@@ -49,7 +49,7 @@ def _getaddrinfo(host: str, port: int) -> list[str]:
 async def resolve_allowed(url: PageURL, resolve: Resolver, policy: AddressPolicy) -> tuple[Address, ...]:
     """Return the addresses of the page's host, in the resolver's order.
 
-    One forbidden address is enough to reject the host: no honest page has private and public addresses.
+    A single forbidden address rejects the host, since public pages have no private addresses.
 
     Raises:
         ToolError: the host does not exist, or one of its addresses is not allowed.

@@ -751,7 +751,7 @@ export interface components {
         };
         /**
          * ErrorDetail
-         * @description The content of every error (CONTRACT §5).
+         * @description The content of every error.
          */
         ErrorDetail: {
             /**
@@ -761,7 +761,7 @@ export interface components {
             code: string;
             /**
              * Message
-             * @description a sentence, for people
+             * @description human-readable message
              */
             message: string;
             /**

@@ -32,7 +32,7 @@ ImageDetail = Literal["auto", "low", "high", "original"]
 
 
 class OpenAIModel(BaseModel):
-    """Validates known fields and accepts others: OpenAI's bodies grow."""
+    """Validates known fields and accepts unknown ones, since OpenAI adds fields."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""The mock model: deterministic answers, supported parameters, and drills."""
+"""The mock model: deterministic answers, supported parameters, and simulated failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates of turns: the prompt, the answer, and the dearest model that may give it."""
+"""Estimates of turns: the prompt, the answer, and the most expensive model that may answer."""
 
 from __future__ import annotations
 
