@@ -16,7 +16,7 @@ from gateway.core.settings import Settings
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.config.loader import ConfigError
 from gateway.providers.registry import ProviderMisconfigured
-from gateway.services.operations.config_file import config_fingerprint, load_catalog
+from gateway.services.operations.config_file import config_file_fingerprint, load_catalog
 from gateway.services.operations.config_reload import ConfigReloadService, ConfigurationRejected, LoadedConfig
 from gateway.services.operations.gauges import GaugeUpdater
 from gateway.tools.registry import ToolConfigurationError
@@ -57,7 +57,7 @@ class ContainerManager:
             ConfigError, ProviderMisconfigured, ToolConfigurationError
         """
         new = await self._build(catalog)
-        self._activate(new, config_fingerprint(self._shared.settings.provider_config))
+        self._activate(new, config_file_fingerprint(self._shared.settings.provider_config))
 
     async def reload(self) -> LoadedConfig:
         """Read the file again and activate it.
@@ -74,7 +74,7 @@ class ContainerManager:
                 new = await self._build(catalog)
             except (ConfigError, ProviderMisconfigured, ToolConfigurationError) as error:
                 raise ConfigurationRejected(str(error)) from error
-            old, digest = self._current, config_fingerprint(path)
+            old, digest = self._current, config_file_fingerprint(path)
             self._activate(new, digest)
             if old is not None:
                 task = asyncio.create_task(self._close_when_unused(old))

@@ -49,10 +49,10 @@ from gateway.services.execution.turn_tasks import TurnTaskRegistry
 from gateway.services.execution.worker_bus import WorkerBus
 from gateway.services.generation.image_library import ImageLibrary
 from gateway.services.idempotency.client_retries import ClientRetryJoiner
-from gateway.services.idempotency.remote_stream import CrossWorkerStream
+from gateway.services.idempotency.cross_worker_stream import CrossWorkerStream
 from gateway.services.idempotency.service import IdempotencyService
 from gateway.services.operations.maintenance import MaintenanceJob
-from gateway.services.streams.event_recorder import EventLogWriter
+from gateway.services.streams.event_log_writer import EventLogWriter
 from gateway.services.streams.orphan_recovery import OrphanedTurnRecovery
 from gateway.services.streams.partial_answers import PartialAnswerWriter
 from gateway.services.usage.ledger import Ledger

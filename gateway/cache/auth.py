@@ -43,14 +43,16 @@ class AuthCache:
         self._key_owners: OrderedDict[bytes, UUID] = OrderedDict()
 
     async def get_session(
-        self, user_id: UUID, session_id: UUID, version: int, counts: RateCategory = "read"
+        self, user_id: UUID, session_id: UUID, version: int, rate_category: RateCategory = "read"
     ) -> tuple[AccountState, bool, CountResult] | None:
         """Return the account's state and whether the session is active; None if unknown.
 
         The request is counted if the session is active, the account is active and has this token version.
         """
         names = _account_entry(user_id), _session_entry(session_id)
-        read = await self._read(CredentialClaim("session", *names, version, user_id, counts=counts))
+        read = await self._read(
+            CredentialClaim("session", *names, version, user_id, rate_category=rate_category)
+        )
         if read is None:
             return None
         account, session, counted = read

@@ -61,7 +61,7 @@ class CredentialClaim(NamedTuple):
     claim: str | int
     user_id: UUID
     key_hash: bytes = b""
-    counts: RateCategory = "turn"
+    rate_category: RateCategory = "turn"
 
 
 class RateLimiter:
@@ -110,7 +110,7 @@ class RateLimiter:
         tier: str,
         key: bytes = b"",
         key_limit: int | None = None,
-        counts: RateCategory = "turn",
+        rate_category: RateCategory = "turn",
     ) -> CountResult:
         """Count a request of a caller who was authenticated without the cache."""
         limits = self._tiers.get(tier, self._default_limits)
@@ -119,19 +119,19 @@ class RateLimiter:
         if not any(maxima):
             return CountResult(None)
         try:
-            reply = await self._run(3, *names, "count", counts, *maxima)
+            reply = await self._run(3, *names, "count", rate_category, *maxima)
         except ValkeyUnavailable:
-            return self._count_locally(counts, names, maxima)
-        return self._result(reply[1:], counts, names, key)
+            return self._count_locally(rate_category, names, maxima)
+        return self._result(reply[1:], rate_category, names, key)
 
     def _result(
-        self, reply: list[int], counts: RateCategory, names: tuple[str, str, str], key: bytes
+        self, reply: list[int], rate_category: RateCategory, names: tuple[str, str, str], key: bytes
     ) -> CountResult:
         window = _parse_window(reply[:4])
-        if counts == "turn":
+        if rate_category == "turn":
             self._record_locally(window, names[0], names[1] if key else "")
             return CountResult(window, None if window is None else window.remaining)
-        if counts == "read":
+        if rate_category == "read":
             self._record_locally(window, names[2])
         return CountResult(window, reply[4] if reply[4] >= 0 else None)
 
@@ -153,18 +153,20 @@ class RateLimiter:
             self._recent_requests(name, now).append(now)
 
     def _count_locally(
-        self, counts: RateCategory, names: tuple[str, str, str], maxima: tuple[int, int, int]
+        self, rate_category: RateCategory, names: tuple[str, str, str], maxima: tuple[int, int, int]
     ) -> CountResult:
         """Count in this process against half of each limit."""
         turns, key, reads = (
             (name, (limit + 1) // 2) if limit else None for name, limit in zip(names, maxima, strict=True)
         )
-        if counts == "turn":
+        if rate_category == "turn":
             window = self._admit_locally(*(one for one in (turns, key) if one))
             return CountResult(window, None if window is None else window.remaining)
         seen = 0 if turns is None else len(self._recent_requests(turns[0], time.monotonic()))
         turns_left = None if turns is None else max(0, turns[1] - seen)
-        return CountResult(self._admit_locally(reads) if counts == "read" and reads else None, turns_left)
+        return CountResult(
+            self._admit_locally(reads) if rate_category == "read" and reads else None, turns_left
+        )
 
     def _admit_locally(self, *limits: tuple[str, int]) -> LimitWindow | None:
         if not limits:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import anyio
 from sse_starlette import EventSourceResponse
 
-from gateway.core.cooperative import iterate_cooperatively
+from gateway.core.event_loop_yielding import iterate_cooperatively
 from gateway.core.exceptions import GatewayError
 from gateway.dialects.base import StreamEncoder
 from gateway.domain.events import Answer, ChatEvent, TurnCompleted, TurnFailed

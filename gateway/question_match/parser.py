@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gateway.core.scripts import ends_in_hangul
+from gateway.core.unicode_scripts import ends_in_hangul
 from gateway.question_match.lexicon import (
     ANSWER_KINDS,
     CLOSED_CLASSES,

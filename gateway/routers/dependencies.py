@@ -63,14 +63,14 @@ class RequireCaller(SecurityBase):
         *kinds: CallerKind,
         scope: Scope | None = None,
         admin: bool = False,
-        counts: RateCategory = "read",
+        rate_category: RateCategory = "read",
     ) -> None:
         """Create a rule; `counts` is the rate limit for access tokens.
 
         API keys always count as `turn`.
         """
         self._kinds = frozenset(kinds)
-        self._counts = counts
+        self._rate_category = rate_category
         self._scope = scope
         self._admin = admin
         self.model = _API_KEY_MODEL if "api_key" in kinds else _ACCESS_TOKEN_MODEL
@@ -79,7 +79,7 @@ class RequireCaller(SecurityBase):
     async def __call__(self, request: Request) -> Principal:
         # A route authenticates before it reads a body (`routers.body`), and FastAPI calls the dependency
         # again. Cached by rule, because FastAPI evaluates annotations repeatedly and creates new objects.
-        rule = (self._kinds, self._counts, self._scope, self._admin)
+        rule = (self._kinds, self._rate_category, self._scope, self._admin)
         authenticated: dict[object, Principal] = request.scope["state"].setdefault("authenticated", {})
         if (principal := authenticated.get(rule)) is None:
             principal = authenticated[rule] = await self._authenticate(request)
@@ -87,7 +87,7 @@ class RequireCaller(SecurityBase):
 
     async def _authenticate(self, request: Request) -> Principal:
         authenticator = get_container(request).accounts.authenticator
-        principal = await authenticator.authenticate(request.headers, self._counts)
+        principal = await authenticator.authenticate(request.headers, self._rate_category)
         RequestOutcome.of(request.scope).principal = principal
         authenticator.enforce_rate_limit(principal)
         if principal.kind not in self._kinds:
@@ -106,17 +106,17 @@ class RequireCaller(SecurityBase):
 require_user = RequireCaller("user")
 # For what the console needs before it can show anything, and for ending sessions: no rate limit may prevent
 # these.
-require_user_unlimited = RequireCaller("user", counts="none")
+require_user_unlimited = RequireCaller("user", rate_category="none")
 require_admin = RequireCaller("user", admin=True)
 current_principal = RequireCaller("user", "api_key")
 
 
-def user_or_api_key(scope: Scope | None = None, *, counts: RateCategory = "read") -> RequireCaller:
+def user_or_api_key(scope: Scope | None = None, *, rate_category: RateCategory = "read") -> RequireCaller:
     """Allow users and API keys with `scope`: `/api/chat*` and `/api/v1/*`.
 
     Routes that call a model use `counts="turn"`.
     """
-    return RequireCaller("user", "api_key", scope=scope, counts=counts)
+    return RequireCaller("user", "api_key", scope=scope, rate_category=rate_category)
 
 
 def api_key_only(scope: Scope | None = None) -> RequireCaller:

@@ -22,7 +22,7 @@ from gateway.domain.request_outcome import RequestOutcome
 from gateway.routers.dependencies import get_container
 from gateway.routers.errors import error_response
 from gateway.services.idempotency.client_retries import InFlightRequest
-from gateway.services.idempotency.recorded_response import RecordedResponse
+from gateway.services.idempotency.response_buffer import ResponseBuffer
 from gateway.services.idempotency.service import WorkResult
 
 REPLAYED_HEADER = "idempotent-replayed"
@@ -97,7 +97,7 @@ async def _run_with_key(
     idempotent_request = IdempotentRequest(scope, key, request_hash, request.state.request_id, user_id)
     container = get_container(request)
 
-    async def work(recording: RecordedResponse) -> WorkResult:
+    async def work(recording: ResponseBuffer) -> WorkResult:
         container.references.acquire()
         try:
             return await _record_result(request, handler, recording)
@@ -161,7 +161,7 @@ async def _stream_to_all(request: Request, in_flight: InFlightRequest, response:
     return await replay(request, recording, {})
 
 
-async def _record_stream(request: Request, response: Response, recording: RecordedResponse) -> None:
+async def _record_stream(request: Request, response: Response, recording: ResponseBuffer) -> None:
     references = get_container(request).references
     references.acquire()
     try:
@@ -172,7 +172,7 @@ async def _record_stream(request: Request, response: Response, recording: Record
         references.release()
 
 
-async def replay(request: Request, recording: RecordedResponse, extra: dict[str, str]) -> Response:
+async def replay(request: Request, recording: ResponseBuffer, extra: dict[str, str]) -> Response:
     """Return the recorded response as a new response."""
     head = await recording.head()
     headers = {**dict(head.headers), **extra}
@@ -183,7 +183,7 @@ async def replay(request: Request, recording: RecordedResponse, extra: dict[str,
     return response
 
 
-async def _replay_frames(request: Request, recording: RecordedResponse) -> AsyncGenerator[bytes, None]:
+async def _replay_frames(request: Request, recording: ResponseBuffer) -> AsyncGenerator[bytes, None]:
     """Yield the recorded stream; an error that interrupts it becomes an event."""
     try:
         async for chunk in recording.chunks():
@@ -194,7 +194,7 @@ async def _replay_frames(request: Request, recording: RecordedResponse) -> Async
         yield frame(orjson.dumps(body), event="error" if has_event_names else None)
 
 
-async def _record_result(request: Request, handler: Handler, recording: RecordedResponse) -> WorkResult:
+async def _record_result(request: Request, handler: Handler, recording: ResponseBuffer) -> WorkResult:
     """Record the handler's response; the result says whether later requests get the same one."""
     try:
         response = await handler()
@@ -206,7 +206,7 @@ async def _record_result(request: Request, handler: Handler, recording: Recorded
     return WorkResult(store=not retryable, account_id=outcome.created_account_id)
 
 
-def record_error(request: Request, error: GatewayError, recording: RecordedResponse) -> WorkResult:
+def record_error(request: Request, error: GatewayError, recording: ResponseBuffer) -> WorkResult:
     """Record an error, to be stored if it was charged for or would occur again."""
     response = error_response(request, error)
     recording.start(ResponseHead(response.status_code, _recorded_headers(response)))
@@ -215,7 +215,7 @@ def record_error(request: Request, error: GatewayError, recording: RecordedRespo
     return WorkResult(store=error.charged or (error.status == 400 and not error.retryable))
 
 
-async def record_response(response: Response, recording: RecordedResponse) -> None:
+async def record_response(response: Response, recording: ResponseBuffer) -> None:
     """Record a whole response as it is produced."""
     streamed = isinstance(response, EventSourceResponse)
     recording.start(ResponseHead(response.status_code, _recorded_headers(response), streamed))

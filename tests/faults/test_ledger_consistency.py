@@ -131,7 +131,7 @@ async def test_turns_that_end_before_the_first_token(
             )
             await up.wait_for_calls(number + 1)
             if way == "cancelled":
-                while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110
+                while not gateway.container.tasks.cancel_turns_of(UUID(person.id)):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             else:
                 asked.cancel()
@@ -184,6 +184,6 @@ async def test_turns_whose_worker_was_killed(database_url: str, redis_url: str, 
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        gateway.container.tasks.cancel_owner(UUID(person.id))
+        gateway.container.tasks.cancel_turns_of(UUID(person.id))
         await gateway.container.tasks.wait_idle()
         await compare(gateway, up, person, "killed worker, and what its turns settle after all")

@@ -13,7 +13,7 @@ import yaml
 
 from gateway.core.version import VERSION
 from gateway.providers.openai.chat import OpenAIChat
-from gateway.services.operations.config_file import config_fingerprint
+from gateway.services.operations.config_file import config_file_fingerprint
 from tests.support.gateway import Account, Gateway, running_gateway, set_role
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
 
@@ -92,7 +92,7 @@ async def test_a_changed_file_is_applied_at_once_and_audited(
 async def test_the_metrics_name_the_version_and_the_configuration_in_force(
     gateway: Gateway, up: OpenAIUpstream, path: Path
 ) -> None:
-    before = config_fingerprint(path)
+    before = config_file_fingerprint(path)
     page = (await gateway.http.get("/metrics")).text
     assert f'gateway_build_info{{version="{VERSION}"}} 1.0' in page
     assert f'gateway_configuration_info{{digest="{before}"}} 1.0' in page

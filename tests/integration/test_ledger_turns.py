@@ -229,7 +229,7 @@ async def end_account_turns(
     gateway: Gateway, person: Account, headers: Any, upstream: OpenAIUpstream
 ) -> None:
     asked = asyncio.create_task(just_ask(gateway, person, headers, upstream))
-    while not gateway.container.tasks.cancel_owner(UUID(person.id)):  # noqa: ASYNC110 - tasks do not notify when they start
+    while not gateway.container.tasks.cancel_turns_of(UUID(person.id)):  # noqa: ASYNC110 - tasks do not notify when they start
         await asyncio.sleep(0.01)
     await asked
 
@@ -333,7 +333,7 @@ async def test_a_client_disconnect_during_settlement_changes_nothing(
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
         for _ in range(3):
-            gateway.container.tasks.cancel_owner(UUID(person.id))
+            gateway.container.tasks.cancel_turns_of(UUID(person.id))
             await asyncio.sleep(0)
         go_on.set()
         await gateway.container.tasks.wait_idle()

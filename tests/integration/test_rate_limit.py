@@ -334,4 +334,4 @@ async def test_read_reports_the_remaining_turns(limiter: RateLimiter, away: bool
     for _ in range(3):
         await limiter.count(user, "free")
     for counts in ("read", "none", "read"):
-        assert (await limiter.count(user, "free", counts=counts)).turns_left == most - 3
+        assert (await limiter.count(user, "free", rate_category=counts)).turns_left == most - 3

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.services.execution.live_turn import LiveTurn
-from gateway.services.streams import event_recorder
+from gateway.services.streams import event_log_writer
 from tests.support.gateway import Account, Gateway
 from tests.support.two_workers import StreamEvent, displayed_text, parse_events, read_stream, two_workers
 from tests.support.upstreams.openai_server import OpenAIUpstream, Reply
@@ -199,8 +199,8 @@ async def test_a_log_that_is_too_long_continues_with_a_snapshot(
     upstream: OpenAIUpstream,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(event_recorder, "MAX_LOG_ENTRIES", 2)
-    monkeypatch.setattr(event_recorder, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(event_log_writer, "MAX_LOG_ENTRIES", 2)
+    monkeypatch.setattr(event_log_writer, "TICK_SECONDS", 0.01)
     gate = asyncio.Event()
     upstream.script(Reply(text=WORDS, gate=gate, gate_at=39, pause=0.01))
     lost = await lose(workers[0], person, 3)

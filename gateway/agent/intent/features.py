@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.agent.intent.lexicon import ENGLISH, GROUPS, KOREAN
-from gateway.core.scripts import HANGUL
+from gateway.core.unicode_scripts import HANGUL
 
 _HEAD_CHARACTERS = 1200
 _TAIL_CHARACTERS = 600

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.core.cooperative import iterate_cooperatively
+from gateway.core.event_loop_yielding import iterate_cooperatively
 from gateway.domain.events import ProviderEvent, ReasoningDelta, TextDelta, ToolCallDelta, output_text
 from gateway.providers.base import activity_callback
 

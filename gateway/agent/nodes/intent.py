@@ -10,7 +10,7 @@ from gateway.agent.context import AgentContext
 from gateway.agent.guards.input import start_input_check
 from gateway.agent.guards.tool_results import guard_client_results, has_client_results_to_check
 from gateway.agent.guards.verdicts import record_verdict
-from gateway.agent.intent.llm_opinion import classify_with_llm, needs_llm
+from gateway.agent.intent.llm_classifier import classify_with_llm, needs_llm
 from gateway.agent.state import AgentState
 from gateway.domain.intent import Intent
 from gateway.guardrails.base import Verdict

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from gateway.agent.routing.reasons import difficulty_reason, rule_reason
+from gateway.agent.routing.routing_reasons import difficulty_reason, rule_reason
 from gateway.core.exceptions import (
     ContextLengthExceeded,
     ModelNotAllowed,

@@ -13,7 +13,7 @@ import structlog
 
 from gateway.agent.routing.breakers import CallOutcome, SharedBreakers
 from gateway.agent.routing.health import UnreachableProviders
-from gateway.agent.routing.retry import RetryBudget, retry_delay
+from gateway.agent.routing.retry_budget import RetryBudget, retry_delay
 from gateway.agent.routing.upstream import Upstream
 from gateway.cache.circuit_breakers import CircuitBreakerStore
 from gateway.core.exceptions import (

@@ -52,7 +52,7 @@ def is_cacheable(turn: Turn) -> bool:
     return temperature is not None or turn.use_cache is True
 
 
-def config_fingerprint(catalog: Catalog) -> bytes:
+def catalog_fingerprint(catalog: Catalog) -> bytes:
     """32 bytes that change with any part of the configuration that an answer may depend on; no secrets."""
     providers = {
         name: provider.model_dump(exclude={"api_key"}) for name, provider in catalog.providers.items()

@@ -36,12 +36,12 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnEnded:
+class EndOfTurn:
     """The turn has ended; its stored message says how."""
 
 
-LoggedEvent = ChatEvent | HiddenEvent | Snapshot | TurnEnded
-_HIDDEN, _ENDED = HiddenEvent(), TurnEnded()
+LoggedEvent = ChatEvent | HiddenEvent | Snapshot | EndOfTurn
+_HIDDEN, _ENDED = HiddenEvent(), EndOfTurn()
 _DELTA_KINDS: Final = {TextDelta: "d", ReasoningDelta: "r"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from gateway.core.scripts import CJK_SENTENCE_ENDS
+from gateway.core.unicode_scripts import CJK_SENTENCE_ENDS
 
 MAX_TITLE = 60
 UNTITLED = "New conversation"

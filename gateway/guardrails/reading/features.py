@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from gateway.core.scripts import CJK_SENTENCE_ENDS, HANGUL_SYLLABLE, HANGUL_SYLLABLES
+from gateway.core.unicode_scripts import CJK_SENTENCE_ENDS, HANGUL_SYLLABLE, HANGUL_SYLLABLES
 from gateway.guardrails.base import EmbedTexts
 from gateway.guardrails.reading.encoder import POOLED_SIZE, Encoder, Window
 from gateway.guardrails.reading.lexicon import CONCEPTS, PATTERNS

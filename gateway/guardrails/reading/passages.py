@@ -7,7 +7,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from gateway.core.scripts import CJK_SENTENCE_ENDS
+from gateway.core.unicode_scripts import CJK_SENTENCE_ENDS
 from gateway.guardrails.base import EmbedTexts
 from gateway.guardrails.reading.encoder import POOLED_SIZE, Encoder
 from gateway.guardrails.reading.features import MARKS, VECTOR_SIZE, count_marks

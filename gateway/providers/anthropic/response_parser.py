@@ -28,7 +28,7 @@ from gateway.providers.http.stream_decoders import (
     DONE,
     SSEDecoder,
     SurrogateJoiner,
-    parse_json,
+    parse_event_json,
     repair_json_surrogates,
     repair_surrogates,
 )
@@ -84,7 +84,7 @@ class AnthropicResponseParser:
             UpstreamBroken: it is not a finished answer.
         """
         try:
-            answer = parse_json(body)
+            answer = parse_event_json(body)
             if answer["type"] == "error":
                 raise classify_stream_error(answer)
             if answer["type"] != "message" or not isinstance(answer["content"], list):

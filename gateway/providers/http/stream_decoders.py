@@ -27,7 +27,7 @@ class DoneMarker:
 DONE = DoneMarker()
 
 
-def parse_json(data: bytes) -> Any:
+def parse_event_json(data: bytes) -> Any:
     """Parse JSON, with or without a byte order mark.
 
     Escaped lone surrogates are preserved.
@@ -181,7 +181,7 @@ class SSEDecoder:
             events.append(DONE)
         elif payload and not self._in_keepalive:
             try:
-                events.append(parse_json(payload))
+                events.append(parse_event_json(payload))
             except ValueError:
                 self._append_data(payload)
 
@@ -194,7 +194,7 @@ class SSEDecoder:
         if self._data_lines:
             payload = b"\n".join(self._data_lines)
             self._data_lines, self._data_size = [], 0
-            events.append(parse_json(payload))
+            events.append(parse_event_json(payload))
 
 
 class NDJSONDecoder:
@@ -225,7 +225,7 @@ class NDJSONDecoder:
             if not line.strip():
                 continue
             try:
-                objects.append(parse_json(line.strip()))
+                objects.append(parse_event_json(line.strip()))
             except ValueError as error:
                 self.error = UpstreamBroken()
                 self.error.__cause__ = error

@@ -20,7 +20,7 @@ from gateway.core.exceptions import GatewayError, UpstreamBroken
 from gateway.domain.config.providers import Timeouts
 from gateway.domain.events import VendorResponse
 from gateway.providers.http import exchange
-from gateway.providers.http.stream_decoders import DONE, NDJSONDecoder, SSEDecoder, parse_json
+from gateway.providers.http.stream_decoders import DONE, NDJSONDecoder, SSEDecoder, parse_event_json
 from gateway.providers.response_ids import parse_vendor_response
 from gateway.providers.token_counts import TokenCounts
 
@@ -170,7 +170,7 @@ class StreamGuard:
         exchange.require_content_type(response, "application/json")
         body = await exchange.read_body(response)
         try:
-            answer = self._protocol.normalize(parse_json(body))
+            answer = self._protocol.normalize(parse_event_json(body))
             if not self._protocol.is_complete_answer(answer):
                 raise UpstreamBroken
             call.observe(answer, self._protocol)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gateway.providers.mock.pattern_generator import Budget, PatternGenerator, SchemaTooLarge
+from gateway.providers.mock.pattern_generator import PatternGenerator, SchemaTooLarge, StepBudget
 from gateway.providers.mock.sample_text import COMMON_VALUES, FORMAT_EXAMPLES, sample_text
 
 # Length of a list that the schema leaves open, and upper limits whatever the schema asks for.
@@ -34,9 +34,9 @@ class GenerationBudget:
     """Limits of the total cost of all values of one answer."""
 
     def __init__(self) -> None:
-        self.parts = Budget(_MAX_PARTS)
-        self.text = Budget(_MAX_TOTAL_CHARACTERS)
-        self.steps = Budget(_MAX_REGEX_STEPS)
+        self.parts = StepBudget(_MAX_PARTS)
+        self.text = StepBudget(_MAX_TOTAL_CHARACTERS)
+        self.steps = StepBudget(_MAX_REGEX_STEPS)
 
 
 def generate_value(schema: Mapping[str, Any], seed: int, budget: GenerationBudget | None = None) -> Any:

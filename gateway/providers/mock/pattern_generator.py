@@ -25,7 +25,7 @@ class SchemaTooLarge(ValueError):
     """A schema would generate more than the limits allow."""
 
 
-class Budget:
+class StepBudget:
     """A limited amount of work or output, spent step by step."""
 
     def __init__(self, amount: int) -> None:
@@ -54,12 +54,12 @@ class PatternGenerator:
     def __init__(self, pattern: str) -> None:
         self._bounded = BoundedRegex(pattern)
 
-    def matches(self, text: str, steps: Budget) -> bool:
+    def matches(self, text: str, steps: StepBudget) -> bool:
         """Whether `text` matches; False also if matching would exceed the budget."""
         return self._matches_within_budget(text, steps) is True
 
     def generate(
-        self, rng: random.Random, minimum: int, maximum: int | None, budget: Budget, steps: Budget
+        self, rng: random.Random, minimum: int, maximum: int | None, budget: StepBudget, steps: StepBudget
     ) -> str | None:
         """Generate a text of `minimum` to `maximum` characters.
 
@@ -76,7 +76,7 @@ class PatternGenerator:
                     return text
         return None
 
-    def _matches_within_budget(self, text: str, steps: Budget) -> bool | None:
+    def _matches_within_budget(self, text: str, steps: StepBudget) -> bool | None:
         """Return whether `text` matches.
 
         Returns None if that would cost more than is left of `steps`.
@@ -88,11 +88,11 @@ class PatternGenerator:
         return self._bounded.search(text)
 
 
-def _generate_sequence(tree: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
+def _generate_sequence(tree: Any, rng: random.Random, repeats: int, budget: StepBudget) -> str:
     return "".join(_generate_node(str(kind), value, rng, repeats, budget) for kind, value in tree)
 
 
-def _generate_node(kind: str, value: Any, rng: random.Random, repeats: int, budget: Budget) -> str:
+def _generate_node(kind: str, value: Any, rng: random.Random, repeats: int, budget: StepBudget) -> str:
     budget.spend()
     match kind:
         case "LITERAL":

@@ -27,7 +27,7 @@ from gateway.providers.http.stream_decoders import (
     DONE,
     SSEDecoder,
     SurrogateJoiner,
-    parse_json,
+    parse_event_json,
     repair_json_surrogates,
 )
 from gateway.providers.openai.response_shapes import extract_text, is_error, parse_logprobs
@@ -132,7 +132,7 @@ class OpenAIResponseParser:
             UpstreamBroken: it is not a finished answer.
         """
         try:
-            answer = parse_json(body)
+            answer = parse_event_json(body)
             if is_error(answer):
                 raise classify_stream_error(answer)
             self._read_usage(answer.get("usage"))

@@ -32,7 +32,7 @@ from gateway.services.streams.resumption import ResumableTurn, StreamResumption
 
 router = APIRouter(prefix="/api/chat", tags=["chat"], route_class=StrictJsonRoute)
 
-ChatCaller = Annotated[Principal, Depends(user_or_api_key("chat", counts="turn"))]
+ChatCaller = Annotated[Principal, Depends(user_or_api_key("chat", rate_category="turn"))]
 ReadCaller = Annotated[Principal, Depends(user_or_api_key("chat"))]
 
 _REQUEST: dict[str, Any] = {"requestBody": json_body(TurnBody), **IDEMPOTENCY_KEY}
@@ -137,7 +137,7 @@ async def cancel(message_id: str, request: Request, principal: ReadCaller) -> Ca
     `status` is the answer's previous status. A turn that has already ended does not change.
     """
     answer_id = parse_id(message_id)
-    status = await get_container(request).streams.partial_answers.cancel(principal.user_id, answer_id)
+    status = await get_container(request).streams.partial_answers.cancel_turn(principal.user_id, answer_id)
     return CancelView(message_id=answer_id, status=status)
 
 

@@ -20,7 +20,7 @@ from gateway.schemas.generate import GenerateIn, GenerateOut
 
 router = APIRouter(prefix="/api/v1/llm", tags=["roles"], route_class=StrictJsonRoute)
 
-Caller = Annotated[Principal, Depends(user_or_api_key("chat", counts="turn"))]
+Caller = Annotated[Principal, Depends(user_or_api_key("chat", rate_category="turn"))]
 
 
 @router.post(

@@ -32,7 +32,7 @@ from gateway.services.generation.images import ImageGenerationEvent, ImageOrder,
 router = APIRouter(prefix="/api/v1/media", tags=["media"], route_class=StrictJsonRoute)
 
 ImageReader = Annotated[Principal, Depends(user_or_api_key("images"))]
-ImageCreator = Annotated[Principal, Depends(user_or_api_key("images", counts="turn"))]
+ImageCreator = Annotated[Principal, Depends(user_or_api_key("images", rate_category="turn"))]
 
 
 @router.post(

@@ -180,7 +180,7 @@ async def cancel_response(response_id: str, request: Request, principal: ApiKeyC
     A completed one does not change.
     """
     container, id_ = get_container(request), parse_response_id(response_id)
-    await container.streams.partial_answers.cancel(principal.user_id, id_)
+    await container.streams.partial_answers.cancel_turn(principal.user_id, id_)
     await _wait_until_ended(container, principal, id_)
     stored_response = await container.chat.stored_responses.read(principal.user_id, id_)
     return _json(from_stored(stored_response.answer, stored_response.question))

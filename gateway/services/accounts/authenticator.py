@@ -47,7 +47,9 @@ class Authenticator:
         self._environment_keys = environment_keys
         self._last_used = LastUsedTracker(uow)
 
-    async def authenticate(self, headers: Mapping[str, str], counts: RateCategory = "read") -> Principal:
+    async def authenticate(
+        self, headers: Mapping[str, str], rate_category: RateCategory = "read"
+    ) -> Principal:
         """Authenticate a request by its headers (lower-case names).
 
         `Authorization` precedes `x-api-key`.
@@ -68,7 +70,7 @@ class Authenticator:
             if credential.startswith(KEY_PREFIX) or self._environment_keys.contains(credential):
                 return await self._authenticate_api_key(credential)
             if credential:
-                return await self._authenticate_token(credential, counts)
+                return await self._authenticate_token(credential, rate_category)
         if api_key := headers.get("x-api-key"):
             return await self._authenticate_api_key(api_key.strip())
         raise AuthenticationFailed
@@ -85,10 +87,10 @@ class Authenticator:
         """Wait for pending last-used updates."""
         await self._last_used.aclose()
 
-    async def _authenticate_token(self, token: str, counts: RateCategory) -> Principal:
+    async def _authenticate_token(self, token: str, rate_category: RateCategory) -> Principal:
         claims = self._tokens.verify(token)
         user_id, session_id = claims.user_id, claims.session_id
-        cached = await self._cache.get_session(user_id, session_id, claims.version, counts)
+        cached = await self._cache.get_session(user_id, session_id, claims.version, rate_category)
         if cached is None:
             async with self._uow() as uow:
                 stored = await uow.users.get_session_state(user_id, session_id)
@@ -103,7 +105,7 @@ class Authenticator:
             raise AccountDisabled
         self._last_used.record_session(session_id)
         if not counted.counted:
-            counted = await self._limiter.count(user_id, state.tier, counts=counts)
+            counted = await self._limiter.count(user_id, state.tier, rate_category=rate_category)
         return Principal(
             user_id=user_id,
             kind="user",

@@ -90,14 +90,14 @@ class RevocationService:
         async with self._uow() as uow:
             active_users = await uow.users.filter_active(users)
             active_sessions = await uow.refresh_tokens.filter_active(sessions) if sessions else set()
-        cancelled = sum(len(self._tasks.cancel_owner(user_id)) for user_id in users - active_users)
+        cancelled = sum(len(self._tasks.cancel_turns_of(user_id)) for user_id in users - active_users)
         for user_id, session_id in owners:
             if user_id in active_users and session_id is not None and session_id not in active_sessions:
-                cancelled += len(self._tasks.cancel_owner(user_id, frozenset({session_id})))
+                cancelled += len(self._tasks.cancel_turns_of(user_id, frozenset({session_id})))
         return cancelled
 
     async def _cancel_turns(self, user_id: UUID, sessions: frozenset[UUID] | None) -> None:
-        turns = self._tasks.cancel_owner(user_id, sessions)
+        turns = self._tasks.cancel_turns_of(user_id, sessions)
         session_ids = None if sessions is None else [session.hex for session in sessions]
         try:
             await self._pubsub.publish("revocation", orjson.dumps([user_id.hex, session_ids]))
@@ -109,7 +109,7 @@ class RevocationService:
     def _on_message(self, message: bytes) -> None:
         user, session_ids = orjson.loads(message)
         sessions = None if session_ids is None else frozenset(map(UUID, session_ids))
-        self._tasks.cancel_owner(UUID(user), sessions)
+        self._tasks.cancel_turns_of(UUID(user), sessions)
 
     async def _poll(self) -> None:
         """Check the owners of turns that also ran at the previous poll: short turns cost no query."""

@@ -97,7 +97,7 @@ class TurnSettlement:
         record_turn_metrics(calls, answer, self._tool_names)
         entries = admitted.bill.entries(calls, answer, self._tool_names)
         if not isinstance(admitted, PersistedTurn) or answer is None:
-            await self._ledger.settle(admitted.bill.owner, entries, turn_id)
+            await self._ledger.settle_calls(admitted.bill.owner, entries, turn_id)
             return
         closed = await self._ledger.close_turn(_finished_turn(admitted, answer, error, entries))
         if closed.has_waiters:

@@ -125,7 +125,7 @@ class TitleGenerator:
             answer = await run_auxiliary_call(self._resources, call, calls, budget)
         finally:
             record_turn_metrics(calls, None)
-            await self._ledger.settle(owner, usage_entries(calls, None, ()), reservation_id)
+            await self._ledger.settle_calls(owner, usage_entries(calls, None, ()), reservation_id)
         return parse_model_title(answer)
 
 

@@ -150,7 +150,9 @@ class TurnTaskRegistry:
         owners = (turn.owner for turn in self._turns.values())
         return {(owner.user_id, owner.session_id) for owner in owners if owner is not None}
 
-    def cancel_owner(self, user_id: UUID, sessions: frozenset[UUID] | None = None) -> set[asyncio.Task[Any]]:
+    def cancel_turns_of(
+        self, user_id: UUID, sessions: frozenset[UUID] | None = None
+    ) -> set[asyncio.Task[Any]]:
         """Cancel the account's turns, or only those of `sessions`; returns their tasks."""
         cancelled = {
             task: turn

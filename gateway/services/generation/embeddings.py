@@ -15,7 +15,7 @@ from gateway.domain.requests import RequestScope
 from gateway.domain.token_estimates import tokens_to_reserve
 from gateway.domain.usage.budgets import Estimate
 from gateway.providers.base import EmbeddingProvider
-from gateway.services.generation.fallback_call import FallbackCall, as_gateway_error
+from gateway.services.generation.fallback_call import FallbackCall, failure_to_gateway_error
 from gateway.services.generation.metered_call import (
     AdmittedCall,
     CallPlan,
@@ -114,7 +114,7 @@ class EmbeddingService:
         try:
             return await self._calls.run(task, admitted, call, deliver)
         except asyncio.CancelledError as reason:
-            raise as_gateway_error(reason) from None
+            raise failure_to_gateway_error(reason) from None
         finally:
             if watcher is not None:
                 watcher.close()

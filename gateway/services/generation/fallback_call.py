@@ -172,10 +172,10 @@ class FallbackCall:
                 metrics.fallbacks.labels(self._requested_model, call.model).inc()
         if self._reported_error is not None:
             log_failure("request.failed", self._reported_error, owner.request_id)
-        await ledger.settle(owner, self.calls, reservation_id)
+        await ledger.settle_calls(owner, self.calls, reservation_id)
 
 
-def as_gateway_error(error: BaseException) -> GatewayError:
+def failure_to_gateway_error(error: BaseException) -> GatewayError:
     """Convert the exception that ended a request into an error for its caller.
 
     A cancellation comes from outside: shutdown, a revoked account or session, or a client disconnect.

@@ -21,7 +21,7 @@ from gateway.domain.requests import RequestScope
 from gateway.domain.usage.budgets import Estimate
 from gateway.providers.base import ImageProvider
 from gateway.services.execution.turn_tasks import TurnTask
-from gateway.services.generation.fallback_call import FallbackCall, as_gateway_error
+from gateway.services.generation.fallback_call import FallbackCall, failure_to_gateway_error
 from gateway.services.generation.image_library import ImageLibrary
 from gateway.services.generation.metered_call import (
     AdmittedCall,
@@ -103,7 +103,7 @@ class ImageGenerationService:
             try:
                 events.put_nowait(await self._generate(order.request, admitted, task, events.put_nowait))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - passed on to the consumer
-                events.put_nowait(as_gateway_error(error))
+                events.put_nowait(failure_to_gateway_error(error))
 
         task = tasks.start(work, owner=scope.principal, permit=permit)
         watcher = watch_disconnect(task, scope)

@@ -17,7 +17,7 @@ from gateway.core.exceptions import GatewayError
 from gateway.domain.accounts.principal import Principal
 from gateway.domain.idempotency import IdempotentRequest
 from gateway.services.execution.worker_bus import WorkerBus
-from gateway.services.idempotency.recorded_response import RecordedResponse
+from gateway.services.idempotency.response_buffer import ResponseBuffer
 from gateway.services.idempotency.service import IdempotencyService, WorkResult
 
 # How long an abandoned request waits for a retry: twice the clients' first pause.
@@ -39,14 +39,14 @@ class InFlightRequest:
     user_id: UUID
     request_id: str
     client_gone: bool = False
-    recording: RecordedResponse | None = None
+    recording: ResponseBuffer | None = None
     _retried: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
-    def share(self) -> RecordedResponse:
+    def share(self) -> ResponseBuffer:
         """The recording for a retry."""
         if self.recording is None:
-            self.recording = RecordedResponse()
+            self.recording = ResponseBuffer()
         self._retried.set()
         return self.recording
 
@@ -125,7 +125,7 @@ class ClientRetryJoiner:
         if len(self._rejections) > _MAX_REJECTIONS:
             self._rejections.popitem(last=False)
 
-    async def join(self, principal: Principal, content: bytes, request_id: str) -> RecordedResponse | None:
+    async def join(self, principal: Principal, content: bytes, request_id: str) -> ResponseBuffer | None:
         """Return the response of the request that this one retries, from any worker.
 
         Return None if this request is not a retry.
@@ -181,7 +181,7 @@ class ClientRetryJoiner:
     async def _share_remotely(self, original: InFlightRequest) -> None:
         source = original.share()
 
-        async def work(recording: RecordedResponse) -> WorkResult:
+        async def work(recording: ResponseBuffer) -> WorkResult:
             recording.start(head := await source.head())
             async for chunk in source.chunks():
                 recording.append(chunk)
@@ -195,7 +195,7 @@ class ClientRetryJoiner:
             return  # the retry finds no response and runs the request itself
 
 
-async def _original_gone(recording: RecordedResponse) -> WorkResult:
+async def _original_gone(recording: ResponseBuffer) -> WorkResult:
     """The work of a retry whose original died with its worker."""
     raise OriginalGone
 

@@ -17,8 +17,8 @@ from gateway.domain.idempotency import IdempotentRequest
 from gateway.domain.usage.budgets import LEASE_SECONDS
 from gateway.repositories.idempotency import IdempotencyRepository, KeyState
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
-from gateway.services.idempotency.recorded_response import RecordedResponse
-from gateway.services.idempotency.remote_stream import CrossWorkerStream
+from gateway.services.idempotency.cross_worker_stream import CrossWorkerStream
+from gateway.services.idempotency.response_buffer import ResponseBuffer
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class WorkResult:
 
 
 # Runs the request and writes its whole response to the recording; raises if there is none.
-Work = Callable[[RecordedResponse], Awaitable[WorkResult]]
+Work = Callable[[ResponseBuffer], Awaitable[WorkResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class IdempotencyService:
         self._turn_tasks = tasks
         self._remote_stream = remote_stream
         self._lease_seconds = lease_seconds
-        self._recordings: dict[tuple[bytes, bytes], RecordedResponse] = {}
+        self._recordings: dict[tuple[bytes, bytes], ResponseBuffer] = {}
         self._held: dict[tuple[bytes, UUID], float] = {}
         self._background = BackgroundTasks()
         self._renewal: asyncio.Task[None] | None = None
 
-    async def run(self, request: IdempotentRequest, work: Work) -> tuple[RecordedResponse, bool]:
+    async def run(self, request: IdempotentRequest, work: Work) -> tuple[ResponseBuffer, bool]:
         """The request's response, and whether another request produced it.
 
         Raises (here or from the recording):
@@ -101,7 +101,7 @@ class IdempotencyService:
         if (recording := self._recordings.get(place)) is not None:
             await recording.head()
             return recording, True
-        recording = self._recordings[place] = RecordedResponse()
+        recording = self._recordings[place] = ResponseBuffer()
         owned: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._background.spawn(self._execute(claim, recording, work, owned))
         await recording.head()
@@ -125,7 +125,7 @@ class IdempotencyService:
         return self._cipher.fingerprint(b"key", request.scope, request.key.encode())
 
     async def _execute(
-        self, claim: _Claim, recording: RecordedResponse, work: Work, owned: asyncio.Future[bool]
+        self, claim: _Claim, recording: ResponseBuffer, work: Work, owned: asyncio.Future[bool]
     ) -> None:
         """Run the work unless it is done or running; the recording ends in any case."""
         try:
@@ -143,7 +143,7 @@ class IdempotencyService:
         finally:
             self._recordings.pop((claim.id, claim.fingerprint), None)
 
-    async def _claim_or_wait(self, claim: _Claim, recording: RecordedResponse) -> bytes | None:
+    async def _claim_or_wait(self, claim: _Claim, recording: ResponseBuffer) -> bytes | None:
         """None once this worker holds the key, or the stored response.
 
         While another worker produces a stream, it is copied to `recording`.
@@ -194,7 +194,7 @@ class IdempotencyService:
                 self._renewal = asyncio.create_task(self._renew_leases())
         return state
 
-    async def _run_work(self, claim: _Claim, recording: RecordedResponse, work: Work) -> None:
+    async def _run_work(self, claim: _Claim, recording: ResponseBuffer, work: Work) -> None:
         result = WorkResult(store=False)
         try:
             self._remote_stream.register(claim.holder, recording)
@@ -206,7 +206,7 @@ class IdempotencyService:
             self._held.pop((claim.id, claim.holder), None)
             self._remote_stream.unregister(claim.holder)
 
-    async def _store_with_retry(self, claim: _Claim, recording: RecordedResponse, result: WorkResult) -> None:
+    async def _store_with_retry(self, claim: _Claim, recording: ResponseBuffer, result: WorkResult) -> None:
         """Store the response or release the key; until then the key stays claimed."""
         answer = self._cipher.encrypt(recording.to_bytes(), *claim.secret) if result.store else None
         for pause in (*_RETRY_PAUSES, None):

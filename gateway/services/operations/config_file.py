@@ -45,6 +45,6 @@ def require_models(catalog: Catalog, path: Path) -> None:
         raise ConfigError(f"{path}:1: models: no model is configured. Add at least one.")
 
 
-def config_fingerprint(path: Path) -> str:
+def config_file_fingerprint(path: Path) -> str:
     """Return the SHA-256 of the file in hex; a missing file counts as empty."""
     return sha256(path.read_bytes() if path.is_file() else b"").hexdigest()

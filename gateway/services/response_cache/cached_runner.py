@@ -14,7 +14,7 @@ from gateway.agent.runner import AgentRunner
 from gateway.agent.turn_run import TurnRun
 from gateway.core.metrics import registry as metrics
 from gateway.domain.caching.answer import CachedAnswer
-from gateway.domain.caching.key import answer_key, config_fingerprint, is_cacheable
+from gateway.domain.caching.key import answer_key, catalog_fingerprint, is_cacheable
 from gateway.domain.events import ChatEvent, ModelCall, TurnCompleted, TurnFailed
 from gateway.domain.requests import Turn
 from gateway.services.response_cache.semantic import CacheQuestion, SemanticCache
@@ -34,7 +34,7 @@ class CachingRunner:
         self._single_flight = single_flight
         self._semantic = semantic
         self._enabled = runner.resources.catalog.cache.exact.ttl_seconds > 0
-        self._config_fingerprint = config_fingerprint(runner.resources.catalog)
+        self._config_fingerprint = catalog_fingerprint(runner.resources.catalog)
 
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether others wait for the call that this task's turn makes."""

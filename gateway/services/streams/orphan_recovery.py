@@ -10,7 +10,7 @@ from gateway.cache.client import ValkeyUnavailable
 from gateway.cache.event_log import EventLog, LogEntry
 from gateway.domain.conversations.event_codec import encode_end
 from gateway.repositories.turns.running import PartialText, RunningTurnRepository
-from gateway.services.streams.event_replay import EventLogReplay, MissingEvents
+from gateway.services.streams.event_log_reader import EventLogReader, MissingEvents
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class OrphanedTurnRecovery:
 
     async def _text_from_log(self, message_id: UUID) -> PartialText | None:
         """The text in the turn's event log; None where the log is missing or unusable."""
-        replay, position = EventLogReplay(0), b"0-0"
+        replay, position = EventLogReader(0), b"0-0"
         try:
             while entries := await self._events.read(message_id, position):
                 for at, data in entries:

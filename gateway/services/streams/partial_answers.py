@@ -53,7 +53,7 @@ class PartialAnswerWriter:
         for message_id in cancelled:
             self._cancel_local(message_id)
 
-    async def cancel(self, user_id: UUID, message_id: UUID) -> str:
+    async def cancel_turn(self, user_id: UUID, message_id: UUID) -> str:
         """Cancel a turn on whichever worker runs it. Safe to repeat.
 
         Returns:

@@ -18,7 +18,7 @@ from gateway.domain.events import ChatEvent, TextDelta, TextReplaced, TurnStarte
 from gateway.repositories.unit_of_work import UnitOfWorkFactory
 from gateway.services.execution.live_turn import EventBroadcast
 from gateway.services.execution.turn_tasks import TurnTaskRegistry
-from gateway.services.streams.event_replay import RESUMED_REASON, EventLogReplay, MissingEvents
+from gateway.services.streams.event_log_reader import RESUMED_REASON, EventLogReader, MissingEvents
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +100,7 @@ class StreamResumption:
                 yield numbered
             return
         assert turn.message is not None
-        replay = EventLogReplay(after)
+        replay = EventLogReader(after)
         if turn.message.status in _RUNNING or after <= turn.message.events:
             async with aclosing(self._from_log(turn, replay)) as logged:
                 async for numbered in logged:
@@ -113,7 +113,7 @@ class StreamResumption:
                 yield numbered
 
     async def _from_log(
-        self, turn: ResumableTurn, replay: EventLogReplay
+        self, turn: ResumableTurn, replay: EventLogReader
     ) -> AsyncGenerator[NumberedEvent, None]:
         """The events in the log, while the turn runs. Ends early if the log is unusable."""
         message = turn.message

@@ -134,7 +134,7 @@ class Ledger:
         self._record_grant(principal, reservation, opened.budget, lease)
         return opened
 
-    async def settle(
+    async def settle_calls(
         self, owner: UsageOwner, calls: Sequence[UsageEntry], reservation_id: UUID | None
     ) -> None:
         """Charge the calls of an unpersisted request and release its reservation; idempotent.

@@ -14,7 +14,7 @@ from gateway.domain.caching.key import (
     _EXCLUDED_FIELDS,
     _KEY_FIELDS,
     answer_key,
-    config_fingerprint,
+    catalog_fingerprint,
     is_cacheable,
     single_question,
 )
@@ -149,11 +149,11 @@ def test_a_lone_surrogate_in_the_history_has_a_key() -> None:
 
 
 def test_the_config_fingerprint_covers_models_and_limits_but_no_secret() -> None:
-    first = config_fingerprint(catalog())
-    assert config_fingerprint(catalog(providers={"mock": {"type": "mock", "api_key": "two"}})) == first
+    first = catalog_fingerprint(catalog())
+    assert catalog_fingerprint(catalog(providers={"mock": {"type": "mock", "api_key": "two"}})) == first
     changed = {"small": {"provider": "mock", "model": "other", "capabilities": ["tools", "json"]}}
-    assert config_fingerprint(catalog(models=changed)) != first
-    assert config_fingerprint(catalog(limits={"default_max_tokens": 7})) != first
+    assert catalog_fingerprint(catalog(models=changed)) != first
+    assert catalog_fingerprint(catalog(limits={"default_max_tokens": 7})) != first
 
 
 def test_keys_are_the_same_in_every_process() -> None:
@@ -161,7 +161,7 @@ def test_keys_are_the_same_in_every_process() -> None:
         "from tests.unit.domain.caching.test_key import *\n"
         "print((key(allowed_models=frozenset('abcdefgh')) + config_fingerprint(catalog())).hex())"
     )
-    here = (key(allowed_models=frozenset("abcdefgh")) + config_fingerprint(catalog())).hex()
+    here = (key(allowed_models=frozenset("abcdefgh")) + catalog_fingerprint(catalog())).hex()
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == here
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.core.exceptions import GatewayError
 from gateway.domain.conversations.event_codec import (
+    EndOfTurn,
     HiddenEvent,
     Snapshot,
-    TurnEnded,
     decode,
     encode,
     encode_end,
@@ -29,7 +29,7 @@ from gateway.domain.events import (
     TurnStarted,
 )
 from gateway.domain.messages import ToolCall
-from gateway.services.streams.event_replay import EventLogReplay, MissingEvents
+from gateway.services.streams.event_log_reader import EventLogReader, MissingEvents
 
 STARTED = TurnStarted("req", "c", "u", "m")
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
@@ -63,9 +63,9 @@ def test_hidden_events_keep_their_numbers_and_the_end_has_no_content() -> None:
         (7, TextDelta("a")),
         (8, HiddenEvent()),
         (9, TextDelta("b")),
-        (10, TurnEnded()),
+        (10, EndOfTurn()),
     ]
-    assert list(decode(encode_end(11))) == [(11, TurnEnded())]
+    assert list(decode(encode_end(11))) == [(11, EndOfTurn())]
 
 
 def test_a_snapshot_replaces_all_earlier_events_but_the_first() -> None:
@@ -95,7 +95,7 @@ def test_overlapping_batches_are_replayed_without_gaps_or_duplicates(
 ) -> None:
     # Batches may overlap: a write that seemed to fail is repeated.
     stream = [STARTED, *events]
-    replay, found = EventLogReplay(last_sent), []
+    replay, found = EventLogReader(last_sent), []
     written = 0
     for cut in sorted({*cuts, len(stream)}):
         found += list(replay.consume(encode(max(0, written - 2) + 1, stream[max(0, written - 2) : cut])))
@@ -113,14 +113,14 @@ def test_overlapping_batches_are_replayed_without_gaps_or_duplicates(
 
 
 def test_a_missing_batch_raises() -> None:
-    replay = EventLogReplay(0)
+    replay = EventLogReader(0)
     list(replay.consume(encode(1, [STARTED, TextDelta("a")])))
     with pytest.raises(MissingEvents):
         list(replay.consume(encode(4, [TextDelta("c")])))
 
 
 def test_a_snapshot_is_replayed_only_to_readers_behind_it() -> None:
-    behind, ahead = EventLogReplay(2), EventLogReplay(9)
+    behind, ahead = EventLogReader(2), EventLogReader(9)
     snapshot = encode_snapshot(STARTED, 5, "all of it")
     ((number, event),) = behind.consume(snapshot)
     assert (number, isinstance(event, TextReplaced), behind.text) == (5, True, "all of it")

@@ -20,7 +20,7 @@ from gateway.providers.http.stream_decoders import (
     NDJSONDecoder,
     SSEDecoder,
     SurrogateJoiner,
-    parse_json,
+    parse_event_json,
 )
 from gateway.providers.openai.response_parser import OpenAIResponseParser
 
@@ -134,10 +134,10 @@ def test_text_split_by_utf16_units_is_restored(spoken: str, cut: int) -> None:
 
 
 def test_json_that_ends_inside_a_surrogate_pair_is_parsed() -> None:
-    assert parse_json(b'{"a": "\\ud83d"}') == {"a": "\ud83d"}
-    assert parse_json(codecs.BOM_UTF8 + b"[1]") == [1]
+    assert parse_event_json(b'{"a": "\\ud83d"}') == {"a": "\ud83d"}
+    assert parse_event_json(codecs.BOM_UTF8 + b"[1]") == [1]
     with pytest.raises(json.JSONDecodeError):
-        parse_json(b'{"a": "\\ud83d"')
+        parse_event_json(b'{"a": "\\ud83d"')
 
 
 # Complete answers of the vendors.

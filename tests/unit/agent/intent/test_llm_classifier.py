@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.agent.intent import IntentClassifier
-from gateway.agent.intent.llm_opinion import LABELS, parse_opinion
+from gateway.agent.intent.llm_classifier import LABELS, parse_opinion
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.events import Answer, TurnCompleted
 from gateway.domain.requests import ConversationTarget, Turn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.agent.routing.retry import RetryBudget, retry_delay
+from gateway.agent.routing.retry_budget import RetryBudget, retry_delay
 from gateway.core.exceptions import (
     GatewayError,
     UpstreamBroken,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from gateway.core.cooperative import EVENTS_PER_PAUSE, iterate_cooperatively
+from gateway.core.event_loop_yielding import EVENTS_PER_PAUSE, iterate_cooperatively
 from gateway.dialects.sse import stream_response
 from gateway.domain.events import TextDelta
 from gateway.domain.requests import ResponseFormat

@@ -9,7 +9,7 @@ from gateway.core.aio import ReplayBuffer
 from gateway.domain.idempotency import ResponseHead
 
 
-class RecordedResponse:
+class ResponseBuffer:
     """One writer, any number of readers, each at its own position."""
 
     def __init__(self) -> None:

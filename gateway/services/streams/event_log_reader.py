@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.domain.conversations.event_codec import HiddenEvent, LoggedEvent, Snapshot, TurnEnded, decode
+from gateway.domain.conversations.event_codec import EndOfTurn, HiddenEvent, LoggedEvent, Snapshot, decode
 from gateway.domain.events import ChatEvent, TextDelta, TextReplaced
 
 RESUMED_REASON = "The connection was resumed. This is the text so far."
@@ -14,7 +14,7 @@ class MissingEvents(Exception):
     """Events are missing, so the log cannot be used."""
 
 
-class EventLogReplay:
+class EventLogReader:
     """Consumes log entries in order and yields events after `last_sent`.
 
     `last_sent` is the number of the last event that the reader has. `text` is the answer up to that event,
@@ -45,7 +45,7 @@ class EventLogReplay:
                 event: LoggedEvent = TextReplaced(logged.text, RESUMED_REASON)
             elif number != self._last_consumed + 1:
                 raise MissingEvents
-            elif isinstance(logged, TurnEnded):
+            elif isinstance(logged, EndOfTurn):
                 self.ended = True
                 return
             else:
@@ -54,7 +54,7 @@ class EventLogReplay:
             self._last_consumed = number
             if number > self.last_sent:
                 self.last_sent = number
-                if not isinstance(event, (HiddenEvent, Snapshot, TurnEnded)):
+                if not isinstance(event, (HiddenEvent, Snapshot, EndOfTurn)):
                     yield number, event
 
     def _apply(self, event: LoggedEvent) -> None:

@@ -46,7 +46,7 @@ _INSTRUCTION = (
 )
 
 
-class LlmOpinion(BaseModel):
+class LlmClassification(BaseModel):
     """The JSON object requested from the light model."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -104,11 +104,11 @@ async def classify_with_llm(context: AgentContext, question: str, local: Intent)
     )
 
 
-def parse_opinion(answer: str, labels: tuple[str, ...]) -> LlmOpinion | None:
+def parse_opinion(answer: str, labels: tuple[str, ...]) -> LlmClassification | None:
     """Parse the JSON object in a model's answer; None if it has no valid one."""
     start, end = answer.find("{"), answer.rfind("}")
     try:
-        opinion = LlmOpinion.model_validate(json.loads(answer[start : end + 1]), strict=False)
+        opinion = LlmClassification.model_validate(json.loads(answer[start : end + 1]), strict=False)
     except (ValidationError, ValueError, RecursionError):
         return None
     return opinion if opinion.intent in labels else None

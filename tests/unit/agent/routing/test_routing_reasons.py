@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.agent.routing.reasons import difficulty_reason, rule_reason
+from gateway.agent.routing.routing_reasons import difficulty_reason, rule_reason
 from gateway.domain.config.routing import RoutingRule
 from gateway.domain.intent import INTENTS, NOT_CLASSIFIED
 

@@ -10,7 +10,7 @@ from gateway.cache.event_log import EventLog, LogEntry
 from gateway.core.exceptions import GatewayError
 from gateway.domain.idempotency import ResponseHead
 from gateway.services.execution.worker_bus import WorkerBus
-from gateway.services.idempotency.recorded_response import RecordedResponse
+from gateway.services.idempotency.response_buffer import ResponseBuffer
 
 _TICK_SECONDS = 0.075
 _WAIT_SECONDS = 0.2
@@ -28,11 +28,11 @@ class CrossWorkerStream:
     def __init__(self, events: EventLog, bus: WorkerBus) -> None:
         self._events = events
         self._bus = bus
-        self._recordings: dict[UUID, RecordedResponse] = {}
+        self._recordings: dict[UUID, ResponseBuffer] = {}
         self._sending: dict[UUID, asyncio.Task[None]] = {}
         bus.subscribe("stream_requested", self._on_requested)
 
-    def register(self, stream_id: UUID, recording: RecordedResponse) -> None:
+    def register(self, stream_id: UUID, recording: ResponseBuffer) -> None:
         """Offer a stream to other workers until `unregister`."""
         self._recordings[stream_id] = recording
 
@@ -43,7 +43,7 @@ class CrossWorkerStream:
         """Ask the worker that has the stream to send it. The message may be lost."""
         await self._bus.publish("stream_requested", stream_id)
 
-    async def read(self, stream_id: UUID, after: bytes, recording: RecordedResponse) -> bytes:
+    async def read(self, stream_id: UUID, after: bytes, recording: ResponseBuffer) -> bytes:
         """Append what came after the position `after` to `recording`.
 
         Waits a moment if there is nothing.
@@ -74,7 +74,7 @@ class CrossWorkerStream:
         task = self._sending[stream_id] = asyncio.create_task(self._send(stream_id, recording))
         task.add_done_callback(lambda _: self._sending.pop(stream_id, None))
 
-    async def _send(self, stream_id: UUID, recording: RecordedResponse) -> None:
+    async def _send(self, stream_id: UUID, recording: ResponseBuffer) -> None:
         try:
             head = await recording.head()
             if not head.streamed:
