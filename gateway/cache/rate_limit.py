@@ -97,12 +97,12 @@ class RateLimiter:
         Raises:
             ValkeyUnavailable: nothing was read or counted.
         """
-        kind, account, other, claim, user_id, key, counts = credential
+        kind, account, other, claim, user_id, key, category = credential
         names = _window_keys(user_id, key)
-        reply = await self._run(5, account, other, *names, kind, claim, counts, *self._arguments)
+        reply = await self._run(5, account, other, *names, kind, claim, category, *self._arguments)
         if not reply[2]:
             return reply[0], reply[1], NOT_COUNTED
-        return reply[0], reply[1], self._result(reply[3:], counts, names, key)
+        return reply[0], reply[1], self._result(reply[3:], category, names, key)
 
     async def count(
         self,

@@ -73,14 +73,14 @@ class IdempotencyService:
         keys: IdempotencyRepository,
         cipher: ResponseCipher,
         tasks: TurnTaskRegistry,
-        remote_stream: CrossWorkerStream,
+        cross_worker_stream: CrossWorkerStream,
         *,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._keys = keys
         self._cipher = cipher
         self._turn_tasks = tasks
-        self._remote_stream = remote_stream
+        self._cross_worker_stream = cross_worker_stream
         self._lease_seconds = lease_seconds
         self._recordings: dict[tuple[bytes, bytes], ResponseBuffer] = {}
         self._held: dict[tuple[bytes, UUID], float] = {}
@@ -168,9 +168,9 @@ class IdempotencyService:
                     if recording.started:
                         raise Unavailable(_OWNER_LOST, retry_after=1)
                     position, requested = b"0-0", state.holder
-                    await self._remote_stream.request(state.holder)
+                    await self._cross_worker_stream.request(state.holder)
                 else:
-                    position = await self._remote_stream.read(state.holder, position, recording)
+                    position = await self._cross_worker_stream.read(state.holder, position, recording)
                 state = await self._keys.get(claim.id)
             if recording.started:
                 raise Unavailable(_OWNER_LOST, retry_after=1)
@@ -197,14 +197,14 @@ class IdempotencyService:
     async def _run_work(self, claim: _Claim, recording: ResponseBuffer, work: Work) -> None:
         result = WorkResult(store=False)
         try:
-            self._remote_stream.register(claim.holder, recording)
+            self._cross_worker_stream.register(claim.holder, recording)
             result = await work(recording)
         finally:
             if not result.store:  # later requests do not share this recording; they wait for the key
                 self._recordings.pop((claim.id, claim.fingerprint), None)
             await self._store_with_retry(claim, recording, result)
             self._held.pop((claim.id, claim.holder), None)
-            self._remote_stream.unregister(claim.holder)
+            self._cross_worker_stream.unregister(claim.holder)
 
     async def _store_with_retry(self, claim: _Claim, recording: ResponseBuffer, result: WorkResult) -> None:
         """Store the response or release the key; until then the key stays claimed."""
