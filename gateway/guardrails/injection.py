@@ -26,8 +26,7 @@ class InjectionGuard(Guardrail):
 
     Messages of up to about 2,000 tokens are read in full; of longer ones the beginning, the end and samples
     in between, so that the cost is bounded by twelve windows. Tool results are judged by passages with a
-    separate
-    head: there, any text that addresses the model is suspicious.
+    separate head: there, any text that addresses the model is suspicious.
     """
 
     name: ClassVar[str] = "injection"

@@ -1,4 +1,4 @@
-"""A cached answer: what is stored of it, and how it answers another request."""
+"""Cached answers: their stored form, and the events and answers made from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _CACHEABLE_FINISH_REASONS: frozenset[FinishReason] = frozenset({"stop", "length"
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """`request_id` is that of the turn that produced it, `made_at` its time in seconds since 1970."""
+    """An answer as it is cached.
+
+    `request_id` is that of the turn that produced it, `made_at` its time in seconds since 1970.
+    """
 
     request_id: str
     made_at: float
@@ -51,7 +54,7 @@ class CachedAnswer:
 
     @classmethod
     def from_answer(cls, answer: Answer) -> CachedAnswer | None:
-        """The cacheable form of `answer`; None if it must not be cached.
+        """Return the cacheable form of `answer`, or None if it must not be cached.
 
         Only complete answers of the requested model are cached: nothing blocked or flagged, no fallback, and
         nothing that used the gateway's own tools.
@@ -87,7 +90,7 @@ class CachedAnswer:
         )
 
     def events(self) -> list[ChatEvent]:
-        """The answer's events, without the last one."""
+        """Return the answer's events, without the last one."""
         events: list[ChatEvent] = [
             RouteChosen(self.intent, self.complexity, self.model, self.provider, self.reason)
         ]
@@ -104,13 +107,13 @@ class CachedAnswer:
         return events
 
     def model_call(self, waited_ms: float) -> ModelCall:
-        """The ledger's entry: no provider was called and nothing is charged."""
+        """Return the ledger's entry: no provider was called and nothing is charged."""
         return ModelCall(self.model, self.provider, CACHED_OUTCOME, round(waited_ms, 3))
 
     def to_answer(
         self, request_id: str, calls: tuple[ModelCall, ...], result: CacheResult, details: dict[str, Any]
     ) -> Answer:
-        """The answer to another request, which costs nothing.
+        """Return the answer to another request, which costs nothing.
 
         `details` go into the receipt's `cache`.
         """
@@ -146,7 +149,7 @@ class CachedAnswer:
         )
 
     def to_bytes(self) -> bytes | None:
-        """JSON; None if a model's text cannot be encoded (a lone surrogate)."""
+        """Return the answer as JSON, or None if a text contains a lone surrogate."""
         try:
             return orjson.dumps(asdict(self))
         except TypeError:
@@ -154,7 +157,7 @@ class CachedAnswer:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CachedAnswer | None:
-        """None if another version of the gateway wrote it in another format."""
+        """Decode an answer; return None if another version wrote it in another format."""
         try:
             values = orjson.loads(data)
             values["tool_calls"] = tuple(ToolCall(**call) for call in values["tool_calls"])

@@ -1,4 +1,4 @@
-"""Which turns are cacheable, and the key of an answer.
+"""Decides which turns are cacheable, and computes the key of an answer.
 
 Pure functions, the same in every worker.
 """
@@ -41,7 +41,7 @@ _KEY_FIELDS = tuple(field.name for field in fields(Turn) if field.name not in _E
 
 
 def is_cacheable(turn: Turn) -> bool:
-    """Whether the client may expect the same answer to the same question.
+    """Return whether the same question may get the same answer again.
 
     A temperature of 0 is enough. Without a temperature the provider's default applies, which is above 0: then
     `cache: true` is required. A turn above 0, or with `cache: false`, is never cacheable.
@@ -53,7 +53,7 @@ def is_cacheable(turn: Turn) -> bool:
 
 
 def catalog_fingerprint(catalog: Catalog) -> bytes:
-    """32 bytes that change with any part of the configuration that an answer may depend on; no secrets."""
+    """Return a hash of the configuration that answers depend on, without secrets."""
     providers = {
         name: provider.model_dump(exclude={"api_key"}) for name, provider in catalog.providers.items()
     }
@@ -70,7 +70,7 @@ def answer_key(
     allowed_models: frozenset[str] | None,
     config: bytes,
 ) -> bytes:
-    """SHA-256 of all that an answer may depend on; `messages` is the prompt.
+    """Return the SHA-256 of all that an answer depends on; `messages` is the prompt.
 
     The input is a JSON array of fixed length, so two different requests never have the same text.
     """
@@ -89,9 +89,9 @@ def answer_key(
 
 
 def single_question(messages: Sequence[Message]) -> str | None:
-    """The question, if the messages are a single one, with or without a system prompt.
+    """Return the question if the messages are only a question and a system prompt.
 
-    Else None.
+    The system prompt is optional. Otherwise return None.
     """
     questions = [message for message in messages if message.role != "system"]
     if len(questions) != 1 or questions[0].role != "user":

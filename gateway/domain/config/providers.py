@@ -41,11 +41,10 @@ class ProviderConfig(ConfigModel):
     models with such names; `message_fields`, `all` or `known`: whether fields of messages that OpenAI does
     not document are sent (`known` for api.openai.com, else `all`; if a server rejects such a field by name,
     the request is repeated without it). Of `anthropic`: `headers`, `betas`, and fields of the body such as
-    `thinking`. Of
-    `gemini`: `headers`, arguments of `ChatGoogleGenerativeAI`, and `placeholder_signature`. Of `ollama`:
-    `headers`; `num_ctx`, the largest context window requested; `reasoning`, `keep_alive`, and Ollama's model
-    options. `base_url` of an OpenAI-compatible server includes its `/v1`. For `ollama` and `local`, which
-    load models and may run on a CPU, `first_token` defaults to 120 and `live` to 600.
+    `thinking`. Of `gemini`: `headers`, arguments of `ChatGoogleGenerativeAI`, and `placeholder_signature`. Of
+    `ollama`: `headers`; `num_ctx`, the largest context window requested; `reasoning`, `keep_alive`, and
+    Ollama's model options. `base_url` of an OpenAI-compatible server includes its `/v1`. For `ollama` and
+    `local`, which load models and may run on a CPU, `first_token` defaults to 120 and `live` to 600.
     """
 
     type: str

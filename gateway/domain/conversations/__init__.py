@@ -1,4 +1,1 @@
-"""What is stored of conversations and how it is encoded.
-
-No SQL, and nothing of a running turn.
-"""
+"""Stored conversations and their encoding, without SQL and without running turns."""

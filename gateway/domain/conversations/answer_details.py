@@ -1,4 +1,4 @@
-"""What is stored beside an answer's text: reasoning and tool results, in bounded size."""
+"""Details stored with an answer's text: reasoning and tool results, limited in size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ToolRun:
 
 
 def details_to_storage(reasoning: str, runs: Sequence[ToolRun]) -> dict[str, Any] | None:
-    """The details as JSON; None where there are none.
+    """Return the details as JSON, or None if there are none.
 
     If the texts are too long together, the longest are truncated and end with `TRUNCATION_MARK`.
     """
@@ -59,7 +59,7 @@ def _run(run: ToolRun, texts: Iterator[str]) -> dict[str, Any]:
 
 
 def _max_text_bytes(sizes: Iterator[int]) -> int:
-    """The limit for each text that keeps all together within `MAX_DETAILS_BYTES`."""
+    """Return the limit per text that keeps the sum within `MAX_DETAILS_BYTES`."""
     ascending = sorted(sizes)
     remaining = MAX_DETAILS_BYTES
     for at, size in enumerate(ascending):
@@ -79,7 +79,7 @@ def _truncate(text: str, max_bytes: int) -> str:
 
 
 def _encode(text: str) -> bytes:
-    """UTF-8, with one byte for each lone surrogate that a model's text may contain."""
+    """Encode as UTF-8, with one byte for each lone surrogate in a model's text."""
     return text.encode(errors="replace")
 
 
@@ -95,7 +95,7 @@ class ToolRuns:
     def finish(self, id_: str, *, ok: bool, ms: float, content: str) -> None:
         """Set the result of the newest call with this id that has none.
 
-        Ids may repeat in later rounds.
+        Ids may repeat in later rounds of tool calls.
         """
         for at in reversed(range(len(self._runs))):
             run = self._runs[at]

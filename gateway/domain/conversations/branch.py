@@ -31,9 +31,8 @@ class Branch:
     def split_open_exchange(self, question: tuple[Message, ...]) -> tuple[Branch, tuple[Message, ...]]:
         """Split off an open tool exchange.
 
-        Return the branch before it, and the exchange with the question.
-
-        The exchange stays complete, however much history is dropped before it.
+        Return the branch before it, and the exchange with the question. The exchange stays complete, however
+        much history is dropped before it.
         """
         open_tool_calls = unanswered_calls(self.messages)
         if not open_tool_calls:
@@ -59,7 +58,7 @@ class BranchSummary:
 
 @dataclass(frozen=True, slots=True)
 class StoredParts:
-    """What a stored message holds besides text: messages or tool calls.
+    """The parts of a stored message besides its text: messages or tool calls.
 
     `vendor` is the data that the answer's vendor requires with its calls.
     """

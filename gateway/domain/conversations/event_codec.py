@@ -1,4 +1,4 @@
-"""Encodes numbered events for the event log, as the native stream shows them."""
+"""Encodes numbered events for the event log, as the native stream sends them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class EndOfTurn:
-    """The turn has ended; its stored message says how."""
+    """The end of a turn; its stored message has the status."""
 
 
 LoggedEvent = ChatEvent | HiddenEvent | Snapshot | EndOfTurn
@@ -46,7 +46,7 @@ _DELTA_KINDS: Final = {TextDelta: "d", ReasoningDelta: "r"}
 
 
 def encode(first: int, events: Sequence[ChatEvent]) -> bytes:
-    """JSON of `[first, [run, …]]`.
+    """Encode events as JSON, `[first, [run, …]]`.
 
     Adjacent deltas form one run, with the length of each.
     """
@@ -54,17 +54,20 @@ def encode(first: int, events: Sequence[ChatEvent]) -> bytes:
 
 
 def encode_snapshot(started: TurnStarted, number: int, text: str) -> bytes:
-    """The turn's first event and its text up to event `number`, replacing all earlier entries."""
+    """Encode a snapshot, which replaces all earlier entries.
+
+    It consists of the turn's first event and the text up to event `number`.
+    """
     return _dumps([1, [*_encode_runs([started]), ["s", number, text]]])
 
 
 def encode_end(number: int) -> bytes:
-    """The turn's end, written by a worker that did not run the turn."""
+    """Encode the turn's end, for a worker that did not run the turn."""
     return _dumps([number, [["e"]]])
 
 
 def decode(data: bytes) -> Iterator[tuple[int, LoggedEvent]]:
-    """Each event with its number.
+    """Yield each event with its number.
 
     Raises:
         ValueError: `encode` did not write it; another version of the gateway may have.
@@ -161,7 +164,7 @@ def _dumps(value: Any) -> bytes:
 
 
 def _replace_surrogates(value: Any) -> Any:
-    """The value with `?` for each lone surrogate, so that lengths stay the same."""
+    """Replace each lone surrogate by `?`, so that lengths stay the same."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):

@@ -19,9 +19,9 @@ EXCERPT_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`head_id` ends the branch being read.
+    """A conversation.
 
-    `running_message_id` is an answer being written.
+    `head_id` is the last message of the current branch. `running_message_id` is the answer being written.
     """
 
     id: UUID
@@ -36,7 +36,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """Where a search matched in a message, with a line's length of text around it."""
+    """The position of a search match in a message, with the text around it."""
 
     message_id: UUID
     before: str
@@ -45,7 +45,7 @@ class SearchHit:
 
     @classmethod
     def excerpt(cls, message_id: UUID, before: str, match: str, after: str) -> SearchHit:
-        """From up to `EXCERPT_CHARACTERS + 1` characters per side.
+        """Create a hit from up to `EXCERPT_CHARACTERS + 1` characters per side.
 
         Longer sides are cut at a word.
         """
@@ -58,14 +58,17 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class ConversationMatch(Conversation):
-    """A search result; `hit` is the newest message that matches, None if only the title does."""
+    """A search result.
+
+    `hit` is the newest message that matches, or None if only the title does.
+    """
 
     hit: SearchHit | None = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One message; `parent_id` is the one it follows, None for the first of a branch.
+    """A message; `parent_id` is the one before it, None for the first of a branch.
 
     `summary` may replace the branch up to and including this message in a prompt. `request` is what a
     program's question contains beyond its text. `events` is how many events of its stream `content` covers,

@@ -14,24 +14,24 @@ _INTERNAL_FIELDS = frozenset({"vendor", "extra"})
 
 
 def to_storage(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The messages as JSON."""
+    """Return the messages as JSON."""
     return [_message_to_storage(message) for message in messages]
 
 
 def from_storage(rows: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
-    """The messages that `to_storage` converted."""
+    """Return the messages that `to_storage` converted."""
     return tuple(_message_from_storage(row) for row in rows)
 
 
 def calls_from_storage(calls: Sequence[dict[str, Any]] | None) -> tuple[ToolCall, ...]:
-    """The tool calls of a stored answer."""
+    """Return the tool calls of a stored answer."""
     return tuple(
         ToolCall(call["id"], call["name"], call["arguments"], call.get("extra", {})) for call in calls or ()
     )
 
 
 def calls_to_storage(calls: Sequence[ToolCall], vendor: VendorData | None = None) -> list[dict[str, Any]]:
-    """The tool calls of an answer as JSON; vendor data is stored with the first call.
+    """Return an answer's tool calls as JSON; the first call includes the vendor data.
 
     The vendor requires its data together with the calls' results only, so an answer without calls needs none.
     """
@@ -50,20 +50,20 @@ def calls_to_storage(calls: Sequence[ToolCall], vendor: VendorData | None = None
 
 
 def vendor_from_storage(calls: Sequence[dict[str, Any]] | None) -> VendorData | None:
-    """The vendor data that `calls_to_storage` stored."""
+    """Return the vendor data that `calls_to_storage` stored."""
     data = calls[0].get("vendor") if calls else None
     return VendorData(**data) if data is not None else None
 
 
 def public_calls(calls: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """The tool calls of a stored answer as the API shows them."""
+    """Return the tool calls of a stored answer in the API's format."""
     if calls is None:
         return None
     return [{name: value for name, value in call.items() if name not in _INTERNAL_FIELDS} for call in calls]
 
 
 def unanswered_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
-    """The tool calls at the end of the messages that have no result."""
+    """Return the tool calls at the end of the messages that have no result."""
     answered: set[str] = set()
     for message in reversed(messages):
         if message.role == "tool" and message.tool_call_id is not None:
@@ -74,7 +74,7 @@ def unanswered_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
 
 
 def pair_results(messages: Sequence[Message]) -> list[tuple[int, Message]]:
-    """The messages with their positions, every call followed by its result.
+    """Return the messages with their positions, every call followed by its result.
 
     A result without its call is left out, and a call without a result gets `MISSING_RESULT`. Calls at the end
     stay open, because the next message may answer them.
@@ -93,7 +93,7 @@ def pair_results(messages: Sequence[Message]) -> list[tuple[int, Message]]:
 
 
 def missing_result(call: ToolCall) -> Message:
-    """The result of a call that was never answered."""
+    """Return the result for a call that was never answered."""
     return Message("tool", MISSING_RESULT, tool_call_id=call.id, name=call.name)
 
 

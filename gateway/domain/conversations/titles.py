@@ -1,4 +1,4 @@
-"""Conversation titles: made from the first question, or parsed from a model's answer."""
+"""Conversation titles, from the first question or from a model's answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFUSAL = re.compile(r"^(?:i['’]?m sorry|sorry\b|i can(?:no|['’])t\b|as an 
 
 
 def make_title(question: str) -> str:
-    """The first sentence of the first line with text, as plain text of at most 60 characters."""
+    """Return the first sentence as plain text of at most 60 characters."""
     text = ""
     for line in question[:_WINDOW].splitlines():
         if not _FENCE.match(line) and not _RULE.match(line) and (text := _plain(line)):
@@ -45,9 +45,9 @@ def make_title(question: str) -> str:
 
 
 def parse_model_title(answer: str) -> str | None:
-    """The title in a model's answer: one line of at most 12 words, without quotes.
+    """Return the title in a model's answer, or None.
 
-    None if there is none.
+    A title is one line of at most 12 words, without quotes.
     """
     lines = _THINKING.sub("", answer[:_WINDOW]).splitlines()
     text = next((plain for line in lines if (plain := _plain(line))), "")
@@ -65,7 +65,7 @@ def parse_model_title(answer: str) -> str | None:
 
 
 def _plain(line: str) -> str:
-    """`line` without markdown and control characters, its white space collapsed."""
+    """Remove Markdown and control characters, and collapse white space."""
     line = _BLOCK_MARK.sub("", line)
     for pattern, replacement in ((_LINK, r"\1"), (_CODE, r"\1"), (_STRONG, r"\2"), (_EMPHASIS, r"\2")):
         line = pattern.sub(replacement, line)

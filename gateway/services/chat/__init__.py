@@ -1,1 +1,1 @@
-"""The chat use case: admission, execution and settlement of turns, and the conversations. No HTTP, no SQL."""
+"""The chat use case: turns and conversations, without HTTP and SQL."""

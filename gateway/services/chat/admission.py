@@ -31,7 +31,7 @@ from gateway.services.usage.turn_bill import TurnBill
 class AdmittedTurn:
     """A turn that passed its checks and holds its reservation.
 
-    `prompt` is what the first model call is sent. `memory` is set if older messages may be left out of it.
+    `prompt` is the input of the first model call. `memory` is set if older messages may be left out of it.
     `started` is the `perf_counter` reading at the request's start.
     """
 
@@ -53,14 +53,14 @@ class PersistedTurn(AdmittedTurn):
     live: LiveTurn
 
     def first_exchange(self, answer: Answer) -> FirstExchange | None:
-        """What to make a title of.
+        """Return the exchange to generate a title from.
 
-        None if the conversation has a title, or does not need one.
+        Return None if the conversation has a title, or does not need one.
         """
         if not self.opened.first_exchange or answer.status != "complete" or not answer.content:
             return None
         if self.turn.conversation is not None and self.turn.conversation.request is not None:
-            return None  # a program's conversation: nobody reads its title
+            return None  # conversations of programs need no title
         return FirstExchange(self.opened.conversation_id, self.turn.messages[-1].text, answer.content)
 
 
@@ -76,7 +76,9 @@ class TurnAdmission:
         self._ledger = ledger
 
     async def admit(self, turn: Turn, scope: RequestScope, started: float) -> AdmittedTurn:
-        """Check and reserve. Nothing is stored or reserved for a name that does not exist.
+        """Check names, reserve the cost and open the conversation.
+
+        If a name does not exist, nothing is stored or reserved.
 
         Raises:
             ModelNotFound, ModelNotAllowed, ValidationFailed: names of models and tools.
@@ -159,7 +161,7 @@ class TurnAdmission:
     async def _open_turn(
         self, turn: Turn, target: ConversationTarget, principal: Principal, bill: TurnBill, new: NewTurn
     ) -> OpenedTurn:
-        """Open the turn now, or once the conversation is free."""
+        """Open the turn now, or when the conversation becomes free."""
         estimate = self._cost_estimator.estimate(turn, bill)
         try:
             return await self._ledger.open_turn(principal, new, estimate)
@@ -197,7 +199,7 @@ def _new_turn(
 
 
 def _question_text(question: Sequence[Message]) -> str:
-    """The text shown for a question: its user messages, or the tool results that it brings."""
+    """Return a question's display text: its user messages, else its tool results."""
     texts = [m.text for m in question if m.role == "user"] or [m.text for m in question if m.role == "tool"]
     return "\n\n".join(filter(None, texts)) or question[-1].text
 

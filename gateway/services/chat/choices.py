@@ -19,7 +19,7 @@ ChoiceEvent = tuple[int, ChatEvent]
 async def stream_choices(
     chat: ChatService, turn: Turn, count: int, scope: RequestScope
 ) -> AsyncGenerator[ChoiceEvent, None]:
-    """The events of `count` turns, each with its choice's number.
+    """Yield the events of `count` turns, each with its choice's number.
 
     Each turn is reserved, run and charged by itself. The first failure ends them all, and so does closing the
     iterator (by `on_disconnect`, as for a single turn).
@@ -61,10 +61,10 @@ async def stream_choices(
 
 
 async def answer_choices(chat: ChatService, turn: Turn, count: int, scope: RequestScope) -> list[Answer]:
-    """The complete answers, in order.
+    """Return the complete answers, in order.
 
     Raises:
-        GatewayError: what the first failed turn failed with.
+        GatewayError: the error of the first turn that failed.
     """
     choices = stream_choices(chat, turn, count, replace(scope, disconnected=None))
     collecting = asyncio.create_task(_collect(choices, count))
@@ -94,9 +94,9 @@ async def _collect(events: AsyncGenerator[ChoiceEvent, None], count: int) -> lis
 
 
 def _turn_for_choice(turn: Turn, number: int) -> Turn:
-    """The turn of one choice.
+    """Return the turn of one choice.
 
-    A requested seed is made different for each, or all would be the same.
+    A requested seed is varied per choice; otherwise all answers would be the same.
     """
     seed = turn.sampling.seed
     if seed is None or number == 0:

@@ -1,4 +1,4 @@
-"""Queues turns of a conversation that is being answered."""
+"""Queues turns of a conversation while another turn of it is running."""
 
 from __future__ import annotations
 

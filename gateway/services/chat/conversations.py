@@ -1,4 +1,4 @@
-"""Conversations as their owner sees them: create, list, read, change, delete."""
+"""Conversations of an account: create, list, read, change, delete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 class ConversationService:
     """Use cases of conversations.
 
-    Every one takes the owner; another account's conversation is not found.
+    Every method takes the owner's id; conversations of other accounts are not found.
 
     `model_names` are those that clients may use: models, aliases and `auto`. `storage_limit` returns how many
     bytes an account of a tier may store (None: no limit).
@@ -53,9 +53,9 @@ class ConversationService:
     async def list_conversations(
         self, user_id: UUID, *, cursor: str | None, limit: int, query: str = ""
     ) -> Page[Conversation] | Page[ConversationMatch]:
-        """A page of the list, last changed first.
+        """Return a page of conversations, last changed first.
 
-        With `query`, only those that match, with the match.
+        With `query`, return only those that match, with the match.
 
         Raises:
             ValidationFailed: the cursor is invalid.
@@ -72,10 +72,10 @@ class ConversationService:
     async def read(
         self, user_id: UUID, conversation_id: UUID
     ) -> tuple[Conversation, AsyncGenerator[list[BranchMessage], None]]:
-        """The conversation and its current branch in batches, oldest message first.
+        """Return the conversation and its current branch in batches, oldest message first.
 
         Raises:
-            NotFound
+            NotFound: the account has no such conversation.
         """
         async with self._uow() as uow:
             conversation = await self._get(uow, user_id, conversation_id)
@@ -95,10 +95,10 @@ class ConversationService:
     async def list_messages(
         self, user_id: UUID, conversation_id: UUID, *, cursor: str | None, limit: int
     ) -> Page[StoredMessage]:
-        """A page of the messages of all branches, in the order in which they were stored.
+        """Return a page of the messages of all branches, in the order of storage.
 
         Raises:
-            NotFound
+            NotFound: the account has no such conversation.
             ValidationFailed: the cursor is invalid.
         """
         after = None if cursor is None else Cursor.decode(cursor)
@@ -110,7 +110,7 @@ class ConversationService:
     async def update(
         self, user_id: UUID, tier: str, conversation_id: UUID, changes: dict[str, Any]
     ) -> Conversation:
-        """Set `title`, `model`, `system` or `head_id` (one of its messages), as far as `changes` has them.
+        """Apply `changes`: any of `title`, `model`, `system` and `head_id`.
 
         If other messages follow the new head, the newest of them becomes the head.
 
@@ -141,7 +141,7 @@ class ConversationService:
         """Delete the conversation; the ledger keeps the cost of its turns.
 
         Raises:
-            NotFound
+            NotFound: the account has no such conversation.
         """
         async with self._uow() as uow:
             freed = await uow.conversations.delete(user_id, conversation_id)
@@ -172,7 +172,7 @@ def _byte_count(text: str | None) -> int:
 
 
 def _batches(sizes: Sequence[tuple[UUID, int]]) -> Iterator[list[UUID]]:
-    """The ids in batches of at most `BATCH_MESSAGES` and about `BATCH_BYTES`."""
+    """Split the ids into batches of at most `BATCH_MESSAGES` and about `BATCH_BYTES`."""
     batch: list[UUID] = []
     batch_bytes = 0
     for id_, size in sizes:

@@ -30,7 +30,7 @@ class _Maximums(NamedTuple):
 
 
 class CostEstimator:
-    """Estimates from prices that are looked up once per configuration."""
+    """Estimates costs from prices that are looked up once per configuration."""
 
     def __init__(self, resources: AgentResources) -> None:
         self._catalog = resources.catalog
@@ -44,7 +44,7 @@ class CostEstimator:
         }
 
     def estimate(self, turn: Turn, bill: TurnBill | None = None) -> Estimate:
-        """What to reserve for `turn`.
+        """Return the amount to reserve for `turn`.
 
         A stored conversation's history is added when it is read.
 
@@ -71,7 +71,7 @@ class CostEstimator:
         )
 
     def bill(self, turn: Turn, owner: UsageOwner) -> TurnBill:
-        """A bill whose running call is of the model that is most likely to be called first."""
+        """Return a bill with a running call of the model most likely to be called first."""
         requested = _requested_models(turn.model or AUTO, self._catalog)
         model = next((name for name in requested if name in self._callable_models), turn.model or AUTO)
         known = self._catalog.models.get(model)
@@ -80,7 +80,7 @@ class CostEstimator:
         return TurnBill(owner, model, known.provider if known is not None else "", prompt, price)
 
     def _offered_tools(self, turn: Turn, maximums: _Maximums) -> tuple[ToolSpec, ...]:
-        """The tools whose definitions the first call may contain."""
+        """Return the tools whose definitions the first call may contain."""
         if turn.client_tools or not maximums.supports_tools or turn.gateway_tools == ():
             return turn.client_tools
         if turn.gateway_tools is not None:

@@ -18,7 +18,7 @@ MAX_IMAGES_PER_TURN = 4
 
 
 def images_available(catalog: Catalog, providers: Mapping[str, Provider]) -> bool:
-    """Whether an image model is configured that chats may use."""
+    """Return whether an image model is configured that chats may use."""
     if catalog.media.default is not None or catalog.mode == "mock":
         return True
     return any(
@@ -29,16 +29,17 @@ def images_available(catalog: Catalog, providers: Mapping[str, Provider]) -> boo
 
 
 class ImageToolBinding:
-    """Makes the image function of each turn. API keys need the scope `images` for it.
+    """Creates the image function of each turn.
 
-    A turn may request `MAX_IMAGES_PER_TURN` images, failed ones included.
+    API keys need the scope `images` for it. A turn may request `MAX_IMAGES_PER_TURN` images, failed ones
+    included.
     """
 
     def __init__(self, media: ImageGenerationService) -> None:
         self._media = media
 
     def for_turn(self, scope: RequestScope) -> TurnServices:
-        """What the tools of the caller's turn may use."""
+        """Return the resources that the tools of the principal's turn may use."""
         user_id = str(scope.principal.user_id)
         if "images" not in scope.principal.scopes:
             return TurnServices(user_id)
@@ -65,7 +66,7 @@ class ImageToolBinding:
     async def _generate(self, order: ImageOrder, scope: RequestScope) -> ImagesGenerated:
         """Generate one image.
 
-        Closing the events early, as a cancelled turn does, cancels the work.
+        Closing the iterator early, as a cancelled turn does, cancels the work.
         """
         events = self._media.generate(order, replace(scope, disconnected=None), in_turn=True)
         async with aclosing(events):

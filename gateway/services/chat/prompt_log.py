@@ -17,10 +17,7 @@ _MAX_MESSAGES, _MAX_CHARACTERS = 50, 8192
 
 
 def log_prompts(request_id: str, user_id: UUID, messages: Sequence[Message], answer: Answer | None) -> None:
-    """Log one line with the newest messages and the answer, each truncated.
-
-    Nothing unless enabled.
-    """
+    """Log the newest messages and the answer, each truncated, if enabled."""
     if not logs_prompts():
         return
     log.info(

@@ -48,7 +48,10 @@ Ending = TurnCompleted | TurnFailed
 
 
 class ChatService:
-    """Answers turns. Every turn ends with a stored message, settled usage and exactly one last event."""
+    """Answers turns.
+
+    Every turn ends with a stored message, settled usage and exactly one last event.
+    """
 
     def __init__(
         self,
@@ -68,12 +71,12 @@ class ChatService:
         self.titles = titles
 
     async def answer(self, turn: Turn, scope: RequestScope) -> Answer:
-        """The complete answer.
+        """Return the complete answer.
 
-        If the client disconnects and `on_disconnect` says so, the turn is cancelled.
+        If the client disconnects, `on_disconnect` decides whether the turn is cancelled.
 
         Raises:
-            GatewayError: what the turn failed with; the partial answer is stored all the same.
+            GatewayError: the error of a failed turn; its partial answer is stored.
         """
         started = perf_counter()
         permit = await self._tasks.acquire_permit(scope.principal)
@@ -101,10 +104,10 @@ class ChatService:
         raise ending.error
 
     async def stream(self, turn: Turn, scope: RequestScope) -> AsyncGenerator[ChatEvent, None]:
-        """The turn's events, from `TurnStarted` to exactly one of `TurnCompleted` and `TurnFailed`.
+        """Yield the turn's events, from `TurnStarted` to `TurnCompleted` or `TurnFailed`.
 
-        Closing the iterator early means that the client disconnected: by `on_disconnect` the turn continues
-        or is cancelled, and is settled either way.
+        Closing the iterator early means that the client disconnected: `on_disconnect` decides whether the
+        turn continues or is cancelled. It is settled in both cases.
 
         Raises:
             GatewayError: before the first event, if the turn is not admitted or no model can answer it.
@@ -146,9 +149,10 @@ class ChatService:
                 task.on_client_disconnect()
 
     async def _run_traced(self, task: TurnTask, admitted: AdmittedTurn, publish: Publish) -> Ending:
-        """Run the turn to its end, in a task that no client disconnect reaches.
+        """Run the turn in a task that client disconnects do not cancel.
 
-        Returns the last event.
+        Returns:
+            the last event.
         """
         task.has_waiters = partial(self._runner.has_waiters, task.task)
         with turn_span(admitted) as span:
@@ -182,7 +186,7 @@ class ChatService:
         calls: list[ModelCall],
         publish: Publish,
     ) -> Ending:
-        """Run the graph; `calls` and `accumulator` are filled as it goes. Never raises."""
+        """Run the graph and fill `calls` and `accumulator`. Never raises."""
         ending: Ending | None = None
         request_id, principal = admitted.turn.request_id, admitted.scope.principal
 
@@ -232,7 +236,7 @@ class ChatService:
         return DisconnectWatcher(task, scope.disconnected)
 
     def _cancels_on_disconnect(self, principal: Principal) -> bool:
-        """Whether the caller's turns are cancelled when their client disconnects."""
+        """Return whether the principal's turns are cancelled on a client disconnect."""
         policy = self._runner.resources.catalog.on_disconnect
         return (policy.people if principal.kind == "user" else policy.api_keys) == "cancel"
 
@@ -242,13 +246,16 @@ def _live(admitted: AdmittedTurn) -> LiveTurn | None:
 
 
 def _discard(event: ChatEvent) -> None:
-    """Discards intermediate events; the caller only needs the final answer."""
+    """Discard an intermediate event; the caller only needs the final answer."""
 
 
 def _cancelled_ending(
     request_id: str, accumulator: AnswerAccumulator, calls: list[ModelCall], *, interrupted: bool
 ) -> Ending:
-    """The last event of a cancelled turn: completed for its client, failed if the gateway interrupted it."""
+    """Return the last event of a cancelled turn.
+
+    It is a completion if the client cancelled, and a failure if the gateway interrupted the turn.
+    """
     status: MessageStatus = "interrupted" if interrupted else "cancelled"
     answer = accumulator.build_answer(request_id, status, calls)
     if not interrupted:

@@ -133,7 +133,7 @@ def _finished_turn(
 
 
 def _finalize(answer: Answer, admitted: AdmittedTurn, calls: Sequence[ModelCall]) -> Answer:
-    """The answer with its ids and with the gateway's own share of its duration."""
+    """Return the answer with its ids and the gateway's share of its duration."""
     upstream_ms = sum(call.ms for call in calls) + sum(entry["ms"] for entry in answer.receipt.tools)
     overhead_ms = max(0.0, (perf_counter() - admitted.started) * 1000 - upstream_ms)
     answer = replace(answer, receipt=replace(answer.receipt, overhead_ms=round(overhead_ms, 3)))

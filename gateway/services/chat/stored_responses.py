@@ -37,7 +37,7 @@ _RUNNING = ("pending", "streaming")
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An answer and its question, with the messages that a model was sent for it."""
+    """An answer and its question, with the messages that were sent to the model."""
 
     answer: StoredMessage
     question: StoredMessage | None
@@ -54,7 +54,10 @@ class StoredResponse:
 
 
 class StoredResponseService:
-    """Every use case takes the owner; another account's response is not found."""
+    """Use cases of stored responses.
+
+    Every method takes the owner's id; responses of other accounts are not found.
+    """
 
     def __init__(self, uow: UnitOfWorkFactory) -> None:
         self._uow = uow
@@ -62,7 +65,9 @@ class StoredResponseService:
     async def continue_from(
         self, turn: Turn, previous: UUID | None, parameters: dict[str, Any], user_id: UUID, *, store: bool
     ) -> Turn:
-        """The turn as the next of a conversation, or with its history in its messages.
+        """Return the turn as a continuation of a stored response.
+
+        It is the next turn of the conversation, or contains the history in its messages.
 
         Raises:
             NotFound: no such answer. TurnInProgress: it is still being written.
@@ -93,7 +98,11 @@ class StoredResponseService:
         return replace(turn, messages=messages, conversation=None)
 
     async def read(self, user_id: UUID, response_id: UUID) -> StoredResponse:
-        """Raises NotFound."""
+        """Return the response.
+
+        Raises:
+            NotFound: the account has no such response.
+        """
         _, answer = await self._answer(user_id, response_id)
         question = None
         if answer.parent_id is not None:
@@ -103,7 +112,7 @@ class StoredResponseService:
         return StoredResponse(answer, question, _question_messages(question) if question is not None else ())
 
     async def find_by_messages(self, user_id: UUID, message_ids: Collection[UUID]) -> list[StoredResponse]:
-        """The responses whose answer or question is among these messages."""
+        """Return the responses whose answer or question is among these messages."""
         async with self._uow() as uow:
             rows = await uow.messages.list_exchanges(user_id, message_ids)
         questions = {row.id: row for row in rows if row.role == "user"}
@@ -115,7 +124,7 @@ class StoredResponseService:
         return found
 
     async def delete(self, user_id: UUID, response_id: UUID) -> None:
-        """Delete the answer, and question and conversation if nothing else needs them.
+        """Delete the answer, and its question and conversation if they become empty.
 
         Raises:
             NotFound: no such answer. TurnInProgress: its conversation is being answered.
@@ -180,7 +189,7 @@ def _check_calls(messages: Sequence[Message], open_calls: Sequence[str]) -> None
 def _full_history(
     system: str | None, branch: Sequence[BranchMessage], question: Sequence[Message]
 ) -> tuple[Message, ...]:
-    """System prompt, history and question, with one system message at the beginning."""
+    """Return system prompt, history and question, with one system message first."""
     stored_parts = {
         at: StoredParts(
             _question_messages(message),

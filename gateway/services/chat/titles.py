@@ -44,7 +44,7 @@ _GRACE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class FirstExchange:
-    """The beginning of a conversation that has no title of its own."""
+    """The first question and answer of a conversation without a title."""
 
     conversation_id: UUID
     question: str
@@ -66,7 +66,7 @@ class TitleGenerator:
         self._closing = False
 
     def schedule(self, principal: Principal, exchange: FirstExchange) -> None:
-        """Generate a title if there is a model for it; returns at once."""
+        """Start generating a title, if a model is configured for titles."""
         enabled = self._resources.catalog.titles.enabled
         if not enabled or self._closing or len(self._tasks) >= _MAX_PENDING:
             return
@@ -81,9 +81,9 @@ class TitleGenerator:
         await self._tasks.drain()
 
     async def aclose(self) -> None:
-        """Let running calls end, or cancel them after a grace.
+        """Wait for running calls, and cancel them after a grace period.
 
-        Their usage is settled either way.
+        Their usage is settled in both cases.
         """
         self._closing = True
         await self._tasks.drain(_GRACE_SECONDS)
@@ -103,9 +103,9 @@ class TitleGenerator:
                 log.exception("title.crashed", model=model)
 
     async def _call_model(self, model: str, principal: Principal, exchange: FirstExchange) -> str | None:
-        """The model's title.
+        """Return the model's title.
 
-        None if it gives none, or the account has no budget left for the call.
+        Return None if its answer has no title, or the account's budget is used up.
         """
         # The call has a request id of its own, but counts as part of the turn's request.
         own, parent = new_request_context(), current_request()

@@ -10,7 +10,7 @@ _AGENT = "llm-gateway"
 
 
 def turn_span(admitted: AdmittedTurn) -> Span:
-    """The span around a turn, from admission to settlement."""
+    """Return the span of a turn, from admission to settlement."""
     turn = span(f"invoke_agent {_AGENT}")
     if turn.recording:
         principal = admitted.scope.principal
@@ -31,7 +31,7 @@ def turn_span(admitted: AdmittedTurn) -> Span:
 
 
 def end_turn_span(turn: Span, ending: TurnCompleted | TurnFailed) -> None:
-    """Add the turn's result; call it inside the span's block."""
+    """Add the turn's result to its span; call it inside the span's block."""
     if not turn.recording:
         return
     if (answer := ending.answer) is not None:

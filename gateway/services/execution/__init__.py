@@ -1,1 +1,1 @@
-"""Running turns: tasks, live events, limits, messages between workers. No storage."""
+"""Running turns: tasks, live events, limits and the worker bus, without storage."""

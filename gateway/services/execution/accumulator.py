@@ -1,4 +1,4 @@
-"""Folds a turn's events into the answer so far."""
+"""Accumulates a turn's events into the answer so far."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.domain.money import Usage, format_usd
 
 
 class AnswerAccumulator:
-    """The state of an answer after each event that its client was sent."""
+    """The state of an answer after the events sent to its client."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -66,7 +66,7 @@ class AnswerAccumulator:
         return self._tool_runs.all
 
     def build_answer(self, request_id: str, status: MessageStatus, calls: Sequence[ModelCall]) -> Answer:
-        """The answer so far, with this status."""
+        """Return the answer so far, with this status."""
         route = self._route
         return Answer(
             request_id=request_id,

@@ -1,4 +1,4 @@
-"""How many turns may run at once, and who is next: fair between accounts."""
+"""Limits concurrent turns and queues the rest, fairly between accounts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ class Permit:
 class ConcurrencyLimiter:
     """Limits the turns of one worker.
 
-    Below the limits, acquiring a permit is a few comparisons.
-
-    Waiters are served round-robin between accounts, and in order of arrival within one. When the queue is
-    full, the newest waiter of the account with the most waiters is rejected.
+    Below the limits, acquiring a permit takes a few comparisons. Waiters are served round-robin between
+    accounts, and in order of arrival within one. When the queue is full, the newest waiter of the account
+    with the most waiters is rejected.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class ConcurrencyLimiter:
         self._grant_waiting()
 
     def close(self, error: GatewayError) -> None:
-        """Reject all waiters, and every later caller."""
+        """Reject all waiters and every later request for a permit."""
         self._closed = error
         for queue in self._queues.values():
             for waiter in queue:
@@ -72,7 +71,7 @@ class ConcurrencyLimiter:
                     waiter.set_exception(error)
 
     async def acquire(self, principal: Principal) -> Permit:
-        """A permit, at once or after waiting in the queue.
+        """Return a permit, at once or after waiting in the queue.
 
         Raises:
             RateLimited: the account's own running turns left no permit in time.
@@ -137,9 +136,9 @@ class ConcurrencyLimiter:
             del self._queues[account_id], self._waiting_limits[account_id]
 
     def _evict_newest(self, account_id: UUID) -> bool:
-        """Reject the newest waiter of the account with the most.
+        """Reject the newest waiter of the account with the most waiters.
 
-        False if that is `account_id` itself.
+        Return False, and reject none, if that account is `account_id`.
         """
         if not self._queues:
             return False
@@ -154,7 +153,7 @@ class ConcurrencyLimiter:
         return True
 
     def _grant_waiting(self) -> None:
-        """Grant free permits to waiters, one per account in turn."""
+        """Grant free permits to waiters, round-robin between accounts."""
         granted = True
         while granted and self._queues and self._running_total < self._config.turns:
             granted = False

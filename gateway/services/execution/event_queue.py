@@ -1,4 +1,4 @@
-"""The events of one turn on their way to a single reader, who may be slow."""
+"""Queue of one turn's events for a single reader, which may be slow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVENT_CHARACTERS = 200
 
 
 class _DeltaRun:
-    """Adjacent deltas of one kind that wait together and are merged when they are read."""
+    """Adjacent deltas of one kind, merged when they are read."""
 
     __slots__ = ("_logprobs", "_texts", "kind")
 
@@ -42,7 +42,7 @@ class _DeltaRun:
 
 
 class CoalescingQueue:
-    """A queue that never blocks its writer and whose memory is bounded, however slow the reader is."""
+    """A queue with bounded memory that never blocks its writer."""
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
@@ -60,7 +60,7 @@ class CoalescingQueue:
             self._wakeup.set()
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
-        """The events, up to and including the turn's last one."""
+        """Yield the events, up to and including the turn's last one."""
         while True:
             while self._events:
                 event = self._events.popleft()
@@ -75,7 +75,7 @@ class CoalescingQueue:
             await self._wakeup.wait()
 
     def _put_lagging(self, event: ChatEvent) -> None:
-        """Add an event for a reader that lags: merge deltas, and give up past the limit."""
+        """Add an event for a slow reader: merge deltas, and fail at the size limit."""
         last = self._events[-1]
         self._pending_characters += _size(event)
         ends = isinstance(event, (TurnCompleted, TurnFailed))

@@ -1,4 +1,4 @@
-"""A persisted turn that runs in this worker, and how much of it is stored."""
+"""A persisted turn that runs in this worker, and its progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EventBroadcast(ReplayBuffer[ChatEvent]):
 
 
 class LiveTurn:
-    """A running turn and how much of it is stored.
+    """A running turn, and how many of its events are stored.
 
     `lock_token` is the conversation's fencing token when the turn acquired it: a newer token means that
     another worker has taken the conversation over. `persisted_count` and `logged_count` are the numbers of

@@ -1,4 +1,4 @@
-"""Turns run in tasks of the worker, never of a request, and are drained at shutdown."""
+"""Tasks that run turns independently of requests and are drained at shutdown."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ DRAIN_SECONDS = 25.0
 
 
 class TurnTask:
-    """A turn's task. It can be cancelled until it starts to settle.
+    """A turn's task, which can be cancelled until it starts to settle.
 
-    `live` is set for a persisted turn. `has_waiters` tells whether others than its
-    client wait for its result.
+    `live` is set for a persisted turn. `has_waiters` returns whether other requests wait for its result.
     """
 
     def __init__(self, owner: Principal | None, live: LiveTurn | None = None) -> None:
@@ -43,7 +42,7 @@ class TurnTask:
         asyncio.get_running_loop().call_soon(self._cancel, reason)
 
     def on_client_disconnect(self) -> None:
-        """Cancel the turn, unless others wait for its result."""
+        """Cancel the turn, unless other requests wait for its result."""
         if not self.has_waiters():
             self.cancel()
 
@@ -82,12 +81,12 @@ class TurnTaskRegistry:
         return len(self._turns)
 
     def ensure_accepting(self) -> None:
-        """Raises Unavailable once the worker is shutting down."""
+        """Raise Unavailable if the worker is shutting down."""
         if self._draining:
             raise _restarting_error()
 
     async def acquire_permit(self, principal: Principal) -> Permit:
-        """A permit to run one turn; waits in a queue while too many run.
+        """Return a permit to run one turn, after waiting in a queue if too many run.
 
         Raises:
             Unavailable: the worker is shutting down. Otherwise as `ConcurrencyLimiter.acquire`.
@@ -103,9 +102,9 @@ class TurnTaskRegistry:
         live: LiveTurn | None = None,
         permit: Permit | None = None,
     ) -> TurnTask:
-        """Run a turn to its end in a task of its own.
+        """Start a task that runs a turn to its end.
 
-        `permit` is released when it has ended.
+        `permit` is released when the task has ended.
         """
         turn = TurnTask(owner, live)
         turn.task = asyncio.create_task(run(turn))
@@ -120,9 +119,10 @@ class TurnTaskRegistry:
         return turn
 
     def register_current(self, *, owner: Principal, live: LiveTurn | None = None) -> TurnTask:
-        """Register the current task as a turn's, until `release`.
+        """Register the current task as a turn's task, until `release`.
 
-        Only for a request handler that sends nothing before the turn's end: no client disconnect ends it.
+        Use it only in a request handler that sends nothing before the turn's end, because a client disconnect
+        does not cancel such a handler.
         """
         turn = TurnTask(owner, live)
         turn.task = asyncio.current_task()
@@ -138,22 +138,25 @@ class TurnTaskRegistry:
             self._persisted.pop(turn.live.message_id, None)
 
     def persisted(self) -> Collection[TurnTask]:
-        """The running turns that belong to conversations."""
+        """Return the running turns that belong to conversations."""
         return self._persisted.values()
 
     def by_message(self, message_id: UUID) -> TurnTask | None:
-        """The turn that writes this message, if it runs in this worker."""
+        """Return the turn that writes this message, if it runs in this worker."""
         return self._persisted.get(message_id)
 
     def owners(self) -> set[tuple[UUID, UUID | None]]:
-        """(account, session) of every running turn; turns of API keys have no session."""
+        """Return (account, session) of every running turn.
+
+        The session is None for turns of API keys.
+        """
         owners = (turn.owner for turn in self._turns.values())
         return {(owner.user_id, owner.session_id) for owner in owners if owner is not None}
 
     def cancel_turns_of(
         self, user_id: UUID, sessions: frozenset[UUID] | None = None
     ) -> set[asyncio.Task[Any]]:
-        """Cancel the account's turns, or only those of `sessions`; returns their tasks."""
+        """Cancel the account's turns, or only those of `sessions`; return their tasks."""
         cancelled = {
             task: turn
             for task, turn in self._turns.items()
@@ -166,7 +169,7 @@ class TurnTaskRegistry:
         return set(cancelled)
 
     def begin_draining(self, grace_seconds: float | None = None) -> None:
-        """Accept no new turns, and interrupt those that still run after the grace.
+        """Reject new turns, and interrupt those that still run after the grace period.
 
         Returns at once.
         """

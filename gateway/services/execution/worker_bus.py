@@ -21,11 +21,11 @@ TurnTopic = Literal["cancel", "conversation_released", "retry_received", "stream
 
 
 class WorkerBus:
-    """Messages about turns; each carries the id of its subject.
+    """Messages about turns. Each topic's messages contain an id:
 
-    - `cancel`: the answer whose turn has to stop;
+    - `cancel`: the answer whose turn is to be cancelled;
     - `conversation_released`: the conversation whose turn has ended;
-    - `retry_received`: the request that a client has sent again;
+    - `retry_received`: the request that a client has retried;
     - `stream_requested`: the request whose stream another worker needs.
     """
 
@@ -37,15 +37,15 @@ class WorkerBus:
     def subscribe(self, topic: TurnTopic, listener: Callable[[UUID], None]) -> None:
         """Call `listener` for each message of `topic`, from any worker.
 
-        One listener per topic.
+        A topic has one listener per worker.
         """
         self._listeners[topic] = listener
 
     async def publish(self, topic: TurnTopic, subject_id: UUID) -> int:
-        """Call this worker's listener now, and the other workers' through Valkey.
+        """Call this worker's listener now, and those of other workers through Valkey.
 
         Returns:
-            how many workers are subscribed; 0 where Valkey is unavailable.
+            the number of subscribed workers; 0 if Valkey is unavailable.
         """
         self._listeners[topic](subject_id)
         try:

@@ -1,4 +1,4 @@
 """Repeated requests get the first one's response, by key or by client retry.
 
-Knows nothing of chats.
+Independent of what a request does.
 """

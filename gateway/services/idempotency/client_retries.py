@@ -1,7 +1,7 @@
 """Joins a client's automatic retry to the request that it repeats.
 
-OpenAI's clients count their attempts in the header `x-stainless-retry-count`. A client that timed out sends
-the same request again a moment later; the original keeps running for that moment.
+OpenAI's clients send the number of retries in the header `x-stainless-retry-count`. A client that timed out
+retries within a few seconds, so the original request keeps running for a grace period.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_REJECTIONS, _REJECTION_SECONDS = 10_000, 30.0
 
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
-    """A running request that its client may send again.
+    """A running request that its client may retry.
 
     `client_gone`: its client has disconnected. `recording` exists once a retry needs the response.
     """
@@ -44,7 +44,7 @@ class InFlightRequest:
     _task: asyncio.Task[None] | None = None
 
     def share(self) -> ResponseBuffer:
-        """The recording for a retry."""
+        """Return the recording for a retry."""
         if self.recording is None:
             self.recording = ResponseBuffer()
         self._retried.set()
@@ -74,7 +74,7 @@ class InFlightRequest:
 
     @property
     def as_idempotent(self) -> IdempotentRequest:
-        """The request as the database identifies it, for other workers."""
+        """The request as stored in the database, for other workers."""
         scope = b"retry:" + self.user_id.bytes
         return IdempotentRequest(
             scope, self.id.hex(), self.id, self.request_id, self.user_id, _RETENTION_SECONDS
@@ -82,9 +82,9 @@ class InFlightRequest:
 
 
 class ClientRetryJoiner:
-    """The running requests of this worker.
+    """Joins retries to the running requests of this worker and of others.
 
-    Those of other workers are asked for once a retry has come.
+    Other workers are asked when a retry arrives.
     """
 
     def __init__(self, idempotency: IdempotencyService, bus: WorkerBus) -> None:
@@ -97,7 +97,7 @@ class ClientRetryJoiner:
         bus.subscribe("retry_received", self._on_retry)
 
     def __len__(self) -> int:
-        """How many requests are registered."""
+        """Return the number of registered requests."""
         return sum(map(len, self._in_flight.values()))
 
     def register(self, principal: Principal, content: bytes, request_id: str) -> InFlightRequest:
@@ -107,7 +107,7 @@ class ClientRetryJoiner:
         return original
 
     def unregister(self, original: InFlightRequest) -> None:
-        """No retry can join it any more."""
+        """Remove a request, so that no retry can join it."""
         remaining = self._in_flight.get(original.id, [])
         if original in remaining:
             remaining.remove(original)
@@ -115,11 +115,11 @@ class ClientRetryJoiner:
             self._in_flight.pop(original.id, None)
 
     def unregister_later(self, original: InFlightRequest) -> None:
-        """Unregister after the grace: the response is there, but its client has disconnected."""
+        """Unregister a completed request of a disconnected client after the grace period."""
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self.unregister, original)
 
     def record_rejection(self, original: InFlightRequest) -> None:
-        """Record that the client was asked to retry: its retry joins no other request."""
+        """Record that the client was asked to retry; its retry joins no other request."""
         self._rejections.setdefault(original.id, []).append(_monotonic())
         self._rejections.move_to_end(original.id)
         if len(self._rejections) > _MAX_REJECTIONS:
@@ -155,9 +155,10 @@ class ClientRetryJoiner:
         await self._sharing.drain()
 
     def _find(self, id_: bytes) -> InFlightRequest | None:
-        """The request that a retry repeats.
+        """Return the request that a retry repeats.
 
-        One whose client has gone, else the only one there is, unless it may be another client's.
+        That is one whose client has disconnected, else the only one, unless the retry follows a recorded
+        rejection.
         """
         originals = self._in_flight.get(id_, [])
         for original in originals:
@@ -171,7 +172,7 @@ class ClientRetryJoiner:
         return originals[0] if len(originals) == 1 else None
 
     def _on_retry(self, topic_id: UUID) -> None:
-        """A retry has reached another worker: share the original with it through the database."""
+        """Share the original of a retry at another worker through the database."""
         if topic_id in self._requesting:
             return
         for id_ in list(self._in_flight):
@@ -192,16 +193,16 @@ class ClientRetryJoiner:
             recording, _ = await self._idempotency.run(original.as_idempotent, work)
             await recording.read_body()
         except GatewayError:
-            return  # the retry finds no response and runs the request itself
+            return  # the retry finds no response and runs the request
 
 
 async def _original_gone(recording: ResponseBuffer) -> WorkResult:
-    """The work of a retry whose original died with its worker."""
+    """Raise OriginalGone: the original ended when its worker died."""
     raise OriginalGone
 
 
 class OriginalGone(GatewayError):
-    """The request to be joined no longer exists; the retry has to run by itself."""
+    """The original request no longer exists, so the retry has to run itself."""
 
 
 def _request_hash(principal: Principal, content: bytes) -> bytes:

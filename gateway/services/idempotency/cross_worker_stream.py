@@ -40,13 +40,13 @@ class CrossWorkerStream:
         self._recordings.pop(stream_id, None)
 
     async def request(self, stream_id: UUID) -> None:
-        """Ask the worker that has the stream to send it. The message may be lost."""
+        """Ask the worker that has the stream to send it; delivery is best effort."""
         await self._bus.publish("stream_requested", stream_id)
 
     async def read(self, stream_id: UUID, after: bytes, recording: ResponseBuffer) -> bytes:
-        """Append what came after the position `after` to `recording`.
+        """Append the entries after the position `after` to `recording`.
 
-        Waits a moment if there is nothing.
+        Waits up to `_WAIT_SECONDS` if there are none.
 
         Returns:
             the new position.

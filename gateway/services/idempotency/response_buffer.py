@@ -1,4 +1,4 @@
-"""A response while it is produced, readable from its beginning by any number of clients."""
+"""A response in progress that any number of readers read from its beginning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.domain.idempotency import ResponseHead
 
 
 class ResponseBuffer:
-    """One writer, any number of readers, each at its own position."""
+    """A response with one writer and any number of readers."""
 
     def __init__(self) -> None:
         self._head: asyncio.Future[ResponseHead] = asyncio.get_running_loop().create_future()
@@ -18,15 +18,15 @@ class ResponseBuffer:
         self._chunks: ReplayBuffer[bytes] = ReplayBuffer()
 
     async def head(self) -> ResponseHead:
-        """Status and headers, once they are known.
+        """Wait for status and headers, and return them.
 
         Raises:
-            the error that the request failed with before that.
+            the error of the request, if it failed before them.
         """
         return await asyncio.shield(self._head)
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body from its beginning, as it is written.
+        """Yield the body from its beginning, as it is written.
 
         Raises:
             the error that interrupted the body.
@@ -34,12 +34,12 @@ class ResponseBuffer:
         return self._chunks.subscribe()
 
     async def read_body(self) -> bytes:
-        """The whole body, once it is complete."""
+        """Return the whole body, once it is complete."""
         return b"".join([chunk async for chunk in self.chunks()])
 
     @property
     def started(self) -> bool:
-        """Whether the head is known."""
+        """Whether status and headers are known."""
         return self._head.done()
 
     @property
@@ -47,11 +47,11 @@ class ResponseBuffer:
         return self._chunks.closed
 
     def start(self, head: ResponseHead) -> None:
-        """Set the head."""
+        """Set status and headers."""
         self._head.set_result(head)
 
     def append(self, chunk: bytes) -> None:
-        """Write more of the body."""
+        """Append to the body."""
         self._chunks.append(chunk)
 
     def end(self) -> None:
@@ -67,11 +67,11 @@ class ResponseBuffer:
             self._chunks.close()
 
     def to_bytes(self) -> bytes:
-        """Head and body for storage; only after a successful end."""
+        """Return head and body for storage. Call it only after a successful end."""
         return self._head.result().serialize(self.bytes_from(0))
 
     def complete_from(self, stored: bytes) -> None:
-        """Write what is missing of a response that `to_bytes` returned."""
+        """Append the missing rest of a response that `to_bytes` returned."""
         head, body = ResponseHead.deserialize(stored)
         if self.ended:
             return
@@ -82,7 +82,7 @@ class ResponseBuffer:
         self.end()
 
     def bytes_from(self, number: int) -> bytes:
-        """The body written so far, without its first `number` chunks."""
+        """Return the body written so far, without its first `number` chunks."""
         return b"".join(self._chunks.after(number))
 
     @property
@@ -95,6 +95,6 @@ class ResponseBuffer:
 
 
 def _mark_retrieved(head: asyncio.Future[ResponseHead]) -> None:
-    """Keep asyncio from logging an error that nobody awaited."""
+    """Prevent asyncio from logging an exception that was never retrieved."""
     if not head.cancelled():
         head.exception()

@@ -31,7 +31,7 @@ _UNREADABLE = "The response stored for this key can no longer be read. Use a new
 
 @dataclass(frozen=True, slots=True)
 class WorkResult:
-    """What happens to the key after the work: its response is stored, or the key is released.
+    """Whether to store the response with the key, or to release the key.
 
     `account_id` is the account that the request created.
     """
@@ -46,7 +46,7 @@ Work = Callable[[ResponseBuffer], Awaitable[WorkResult]]
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A request with a key, as the database identifies it."""
+    """A request with a key, with its identity in the database."""
 
     request: IdempotentRequest
     id: bytes
@@ -55,15 +55,15 @@ class _Claim:
 
     @property
     def secret(self) -> tuple[bytes, bytes]:
-        """What decrypts the response; neither part is in the database."""
+        """The secret that decrypts the response; neither part is in the database."""
         return self.request.scope, self.request.key.encode()
 
 
 class IdempotencyService:
     """Runs each keyed request once, across workers and restarts.
 
-    The database says which worker holds a key; inside a worker all requests share one recording. The work
-    runs in a task of its own. Client disconnects do not cancel it, because a client that sends a key is
+    The database records which worker holds a key; inside a worker all requests share one recording. The work
+    runs in a separate task. Client disconnects do not cancel it, because a client that sends a key is
     expected to retry. The holder of a key renews its lease; if its process dies, a waiting request or the
     next one takes the key over.
     """
@@ -88,7 +88,7 @@ class IdempotencyService:
         self._renewal: asyncio.Task[None] | None = None
 
     async def run(self, request: IdempotentRequest, work: Work) -> tuple[ResponseBuffer, bool]:
-        """The request's response, and whether another request produced it.
+        """Return the response, and whether another request produced it.
 
         Raises (here or from the recording):
             IdempotencyMismatch: the key belongs to another request. Conflict: its response is unreadable.
@@ -108,7 +108,7 @@ class IdempotencyService:
         return recording, not (owned.done() and owned.result())
 
     async def exists(self, request: IdempotentRequest) -> bool:
-        """Whether the request is running somewhere, or has a response."""
+        """Return whether the request is running on any worker, or has a response."""
         return await self._keys.get(self._key_id(request)) is not None
 
     async def delete_expired(self) -> None:
@@ -144,7 +144,7 @@ class IdempotencyService:
             self._recordings.pop((claim.id, claim.fingerprint), None)
 
     async def _claim_or_wait(self, claim: _Claim, recording: ResponseBuffer) -> bytes | None:
-        """None once this worker holds the key, or the stored response.
+        """Return the stored response, or None once this worker holds the key.
 
         While another worker produces a stream, it is copied to `recording`.
         """

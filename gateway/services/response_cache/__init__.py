@@ -1,4 +1,4 @@
 """Answers turns without a model: exact and semantic cache, single flight.
 
-Knows no conversations.
+Independent of conversations.
 """

@@ -24,7 +24,7 @@ _BYPASSED = metrics.cache_results.labels("bypass")
 
 
 class CachingRunner:
-    """Wraps the runner. Turns that are not cacheable pass through unchanged."""
+    """Wraps the runner; turns that are not cacheable are passed through unchanged."""
 
     def __init__(
         self, runner: AgentRunner, single_flight: SingleFlight, semantic: SemanticCache | None = None
@@ -37,11 +37,11 @@ class CachingRunner:
         self._config_fingerprint = catalog_fingerprint(runner.resources.catalog)
 
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether others wait for the call that this task's turn makes."""
+        """Return whether other requests wait for the call of this task's turn."""
         return self._single_flight.has_waiters(task)
 
     async def run(self, run: TurnRun, account_id: UUID) -> None:
-        """As `AgentRunner.run`; only answers of the account `account_id` are reused."""
+        """Run as `AgentRunner.run`; reuse only answers of the account `account_id`."""
         turn, messages = run.turn, run.messages
         if not self._enabled or not is_cacheable(turn):
             _BYPASSED.inc()
@@ -68,7 +68,7 @@ class CachingRunner:
             replay(shared, (perf_counter() - started) * 1000)
 
     async def _run_miss(self, run: TurnRun) -> FlightResult:
-        """Run the turn, and return what others may use of its answer."""
+        """Run the turn, and return the part of its answer that may be shared."""
         ending: TurnCompleted | TurnFailed | None = None
 
         def relay(event: ChatEvent) -> None:
@@ -105,7 +105,7 @@ class CachingRunner:
         return result
 
     def _wait_limit(self, turn: Turn) -> float:
-        """Seconds to wait for another call: the timeout of a call of its own."""
+        """Return the seconds to wait for another call: the timeout of an own call."""
         catalog = self.resources.catalog
         if catalog.mode == "mock":
             return catalog.timeouts.mock

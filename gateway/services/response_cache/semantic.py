@@ -35,7 +35,7 @@ MIN_SIMILARITY = 0.6
 class CacheQuestion:
     """A question without history.
 
-    `scope` covers everything else that its answer depends on.
+    `scope` is a hash of everything else that its answer depends on.
     """
 
     account_id: UUID
@@ -50,7 +50,10 @@ class CacheQuestion:
         account_id: UUID,
         key_of: Callable[[Turn, tuple[Message, ...]], bytes],
     ) -> CacheQuestion | None:
-        """None where the turn has a history, tools, an image or a response format."""
+        """Return the turn's question, or None if the turn is not eligible.
+
+        Turns with a history, tools, an image or a response format are not.
+        """
         if turn.client_tools or turn.gateway_tools or turn.response_format is not None or turn.logprobs:
             return None
         text = single_question(messages)
@@ -82,7 +85,7 @@ class SemanticCache:
         self._available: bool | None = None
 
     async def ensure_available(self) -> bool:
-        """Whether the database has the table; logs once if it has not. Never raises."""
+        """Return whether the table exists; log once if it does not. Never raises."""
         if self._available is None:
             try:
                 self._available = await self._answers.ensure_table()
@@ -93,9 +96,9 @@ class SemanticCache:
         return self._available
 
     async def find(self, question: CacheQuestion) -> SharedAnswer | None:
-        """The answer to the most similar question that is verified to be the same.
+        """Return the answer to the most similar question that is verified to be the same.
 
-        None without one.
+        Return None if there is none.
         """
         vector = self._embedder.embed([question.text])[0]
         if not vector.any() or not await self.ensure_available():

@@ -1,6 +1,6 @@
-"""One call serves all concurrent identical requests.
+"""Single flight: one call serves all concurrent identical requests.
 
-When it fails, the next request takes over.
+If the call fails, the next request makes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _MAX_LEADER_FAILURES = 5
 
 
 class NotShared(Enum):
-    """Why a call has no answer for others: it `FAILED` and the next one may try, or is `NOT_SHAREABLE`."""
+    """Why a call has no answer for other requests.
+
+    After `FAILED` the next request makes the call. `NOT_SHAREABLE`: the answer must not be shared.
+    """
 
     FAILED = auto()
     NOT_SHAREABLE = auto()
@@ -38,9 +41,7 @@ class NotShared(Enum):
 class SharedAnswer:
     """An answer for all waiters, and the cache result to report.
 
-    `details` go into their receipts.
-
-    `store` is whether to write it to the exact cache.
+    `details` go into their receipts. `store` is whether to write it to the exact cache.
     """
 
     answer: CachedAnswer
@@ -53,11 +54,10 @@ FlightResult = SharedAnswer | NotShared
 
 
 class SingleFlight:
-    """The calls that this worker leads or waits for.
+    """The calls that this worker makes or waits for.
 
-    Between workers a lease in Valkey decides who leads.
-
-    Without Valkey each worker makes its own call, and nothing is stored.
+    A lease in Valkey decides which worker makes a call. Without Valkey each worker makes its own call, and
+    nothing is stored.
     """
 
     def __init__(self, responses: ResponseCache) -> None:
@@ -68,7 +68,7 @@ class SingleFlight:
         self._waiters: Counter[bytes] = Counter()
 
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether others in this worker wait for the call that this task makes."""
+        """Return whether other requests of this worker wait for this task's call."""
         key = self._leader_keys.get(task)
         return key is not None and self._waiters[key] > 0
 
@@ -80,13 +80,13 @@ class SingleFlight:
         *,
         max_wait_seconds: float,
     ) -> SharedAnswer | None:
-        """An answer from another call or from the cache.
+        """Return an answer from another call or from the cache.
 
-        None if `call` was made by this caller.
+        Return None if this request made `call` itself.
 
         Args:
-            call: makes the call and returns what others may use of it.
-            max_wait_seconds: how long to wait for others; after that `call` is made in any case.
+            call: makes the call and returns the answer to share.
+            max_wait_seconds: how long to wait for other calls before making `call`.
         """
         deadline = asyncio.get_running_loop().time() + max_wait_seconds
         for _ in range(_MAX_LEADER_FAILURES):
@@ -151,9 +151,9 @@ class SingleFlight:
     async def _lookup(
         self, account_id: UUID, key: bytes, holder: bytes, deadline: float
     ) -> CacheLookup | None:
-        """The cached answer or the lease, after waiting for another worker's call.
+        """Return the cached answer or the lease, after waiting for another worker's call.
 
-        None without Valkey.
+        Return None without Valkey.
         """
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
@@ -196,7 +196,7 @@ class SingleFlight:
     ) -> None:
         """Store the result, or release the lease.
 
-        Until it is stored, local callers share the future.
+        Until it is stored, requests of this worker share the future.
         """
         try:
             if data is None:

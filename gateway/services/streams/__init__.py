@@ -1,4 +1,4 @@
 """Durable streams: event log, partial answers, resumption and recovery of turns.
 
-Does not run turns.
+Turns run in `services.execution`.
 """

@@ -32,7 +32,7 @@ class EventLogReader:
         return "".join(self._pieces) if self._last_consumed == self.last_sent else None
 
     def consume(self, data: bytes) -> Iterator[tuple[int, ChatEvent]]:
-        """The new events of an entry, each with its number.
+        """Yield the new events of an entry, each with its number.
 
         Raises:
             MissingEvents: an earlier event is not in the log. ValueError: the entry cannot be decoded.

@@ -1,4 +1,4 @@
-"""Writes events of persisted turns to their event logs, in one round trip."""
+"""Writes events of all persisted turns to their event logs in one round trip."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_SNAPSHOT_BYTES = 4 * 1024 * 1024
 
 
 class _LogCursor:
-    """How far one turn has been logged.
+    """The logging position of one turn.
 
     `write_failed`: the log's content is unknown, so the next write has to be a snapshot. `disabled`: the turn
     is too long to be logged, or cannot be encoded.
@@ -85,7 +85,7 @@ class EventLogWriter:
         await self.tick()
 
     def _next_entry(self, cursor: _LogCursor) -> LogEntry | None:
-        """What to write of the turn now."""
+        """Return the next log entry of the turn, if any."""
         live, broadcast = cursor.live, cursor.live.broadcast
         up_to_date = len(broadcast) <= live.logged_count
         if cursor.disabled or up_to_date or (broadcast.closed and not live.logged_count):

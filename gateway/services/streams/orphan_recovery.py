@@ -1,4 +1,4 @@
-"""Ends turns whose worker has died, with the longest text that was stored of each."""
+"""Ends turns whose worker has died, with the longest stored text of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class OrphanedTurnRecovery:
         """Mark the answers of orphaned turns `interrupted` and release their conversations.
 
         Returns:
-            how many turns were ended.
+            the number of turns ended.
 
         Raises:
             Unavailable: the database is unreachable.
@@ -46,7 +46,7 @@ class OrphanedTurnRecovery:
         return len(released)
 
     async def _text_from_log(self, message_id: UUID) -> PartialText | None:
-        """The text in the turn's event log; None where the log is missing or unusable."""
+        """Return the text in the turn's event log, or None if the log is unusable."""
         replay, position = EventLogReader(0), b"0-0"
         try:
             while entries := await self._events.read(message_id, position):

@@ -31,9 +31,9 @@ class PartialAnswerWriter:
         await run_every(TICK_SECONDS, self.tick, on_failure="partial_answers.write_failed")
 
     async def tick(self) -> None:
-        """Write the texts that have grown, and read which turns have to stop.
+        """Write the texts that have grown, and cancel the turns marked for it.
 
-        A turn is not written on its first tick: most are over before the second.
+        A turn is not written on its first tick, because most turns end before the second.
         """
         running = [turn.live for turn in self._tasks.persisted() if turn.live is not None]
         known, self._seen = self._seen, {live.message_id for live in running}
@@ -54,7 +54,7 @@ class PartialAnswerWriter:
             self._cancel_local(message_id)
 
     async def cancel_turn(self, user_id: UUID, message_id: UUID) -> str:
-        """Cancel a turn on whichever worker runs it. Safe to repeat.
+        """Cancel a turn on any worker. Safe to repeat.
 
         Returns:
             the answer's status before the call.

@@ -31,7 +31,7 @@ _RUNNING = frozenset({"pending", "streaming"})
 
 @dataclass(frozen=True, slots=True)
 class ResumableTurn:
-    """A turn to stream: its broadcast if it runs here, else its stored message."""
+    """A turn to stream: its broadcast if it runs in this worker, else its message."""
 
     user_id: UUID
     message_id: UUID
@@ -67,7 +67,7 @@ class StreamResumption:
         self._events = events
 
     async def find(self, user_id: UUID, message_id: UUID) -> ResumableTurn:
-        """The turn that writes, or wrote, this answer.
+        """Return the turn that writes, or wrote, this answer.
 
         Raises:
             NotFound: the account has no such answer.
@@ -86,11 +86,10 @@ class StreamResumption:
     async def stream(
         self, turn: ResumableTurn, after: int, request_id: str
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """The events after number `after`, past and future.
+        """Yield the events after number `after`, past and future.
 
-        The last one is always sent, once.
-
-        If this worker shuts down first, the stream just stops: the client resumes it on another worker.
+        The turn's last event is always sent, exactly once. If this worker shuts down first, the stream ends
+        without it, and the client resumes on another worker.
 
         Raises:
             NotFound: the answer was deleted meanwhile. Unavailable: the database is unreachable.
@@ -115,7 +114,7 @@ class StreamResumption:
     async def _from_log(
         self, turn: ResumableTurn, replay: EventLogReader
     ) -> AsyncGenerator[NumberedEvent, None]:
-        """The events in the log, while the turn runs. Ends early if the log is unusable."""
+        """Yield the logged events while the turn runs; end early if the log is unusable."""
         message = turn.message
         position = b"0-0"
         try:
@@ -167,9 +166,9 @@ class StreamResumption:
 
 
 async def _from_broadcast(broadcast: EventBroadcast, after: int) -> AsyncGenerator[NumberedEvent, None]:
-    """A broadcast's events.
+    """Yield the events of a broadcast after number `after`.
 
-    A client that claims to have more than there are gets the last one.
+    If `after` is larger than the number of events, the last event is sent again.
     """
     count = len(broadcast)
     number = min(after, count - 1 if broadcast.closed else count)
@@ -182,9 +181,9 @@ async def _from_broadcast(broadcast: EventBroadcast, after: int) -> AsyncGenerat
 def _catch_up_event(
     message: StoredMessage, last_sent: int, text: str | None
 ) -> TextDelta | TextReplaced | None:
-    """The event that brings a client up to the message's content.
+    """Return the event that updates a client to the message's content, or None.
 
-    The client has `text`, or if that is None, event `last_sent`.
+    The client has `text`, or, if that is None, event `last_sent`.
     """
     if text is None and last_sent == message.events:
         return None
