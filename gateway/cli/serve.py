@@ -55,7 +55,7 @@ def serve(host: str, port: int, workers: int, data_dir: Path | None) -> int:
     process_environment.hide_environment()
     settings = read_settings(data_dir)
     if "LOG_FORMAT" not in os.environ and sys.stdout.isatty() and settings.environment == "development":
-        os.environ["LOG_FORMAT"] = "console"  # for people at a terminal
+        os.environ["LOG_FORMAT"] = "console"  # readable in a terminal
         settings = Settings()
     configure_logging(settings)
     raise_file_limit()

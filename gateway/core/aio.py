@@ -21,7 +21,7 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (GatewayError, SQLAlchemyError, 
 
 
 class BackgroundTasks:
-    """Tasks that nobody awaits.
+    """Background tasks that are not awaited.
 
     The event loop keeps only weak references, so this holds strong ones.
     """

@@ -25,7 +25,7 @@ class RefCount:
     async def wait_zero(self) -> None:
         """Return once the count is zero.
 
-        Nobody may acquire from the moment this is awaited.
+        `acquire` must not be called after this is awaited.
         """
         if self._count:
             self._zero = asyncio.Event()

@@ -76,9 +76,9 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One model call, as a provider gets it.
+    """One model call, as it is passed to a provider.
 
-    `model` is the provider's own name of the model. `stream` is False if nobody reads increments: the
+    `model` is the provider's own name of the model. `stream` is False if increments are not needed: the
     provider then requests the complete answer and yields it as one delta. `assembled`: the answer is streamed
     only to detect a dead upstream; its caller wants it complete. `extra` holds further fields of OpenAI's
     body, for providers that accept them. `context_window`, `max_output_tokens` and `thinking_budgets` are the

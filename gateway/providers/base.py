@@ -26,7 +26,7 @@ activity_callback: ContextVar[Callable[[], None] | None] = ContextVar("activity_
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """The result of a health check; `detail` is a sentence for the operator.
+    """The result of a health check; `detail` is a human-readable message.
 
     `responded` means that there was an HTTP response that neither succeeded nor rejected the account: not
     every server has the URL that is checked.

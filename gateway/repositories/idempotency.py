@@ -108,7 +108,7 @@ class IdempotencyRepository:
         return _state(row)
 
     async def get(self, id_: bytes) -> KeyState | None:
-        """Return the key's state without claiming it; None if nobody has used it."""
+        """Return the key's state without claiming it; None if the key is unused."""
         async with driver_connection(self._engine) as connection:
             return _state(await connection.fetchrow(_GET, id_))
 

@@ -65,7 +65,7 @@ class RequireCaller(SecurityBase):
         admin: bool = False,
         rate_category: RateCategory = "read",
     ) -> None:
-        """Create a rule; `counts` is the rate limit for access tokens.
+        """Create a rule; `rate_category` is the rate limit for access tokens.
 
         API keys always count as `turn`.
         """
@@ -114,7 +114,7 @@ current_principal = RequireCaller("user", "api_key")
 def user_or_api_key(scope: Scope | None = None, *, rate_category: RateCategory = "read") -> RequireCaller:
     """Allow users and API keys with `scope`: `/api/chat*` and `/api/v1/*`.
 
-    Routes that call a model use `counts="turn"`.
+    Routes that call a model use `rate_category="turn"`.
     """
     return RequireCaller("user", "api_key", scope=scope, rate_category=rate_category)
 

@@ -1,4 +1,4 @@
-"""Details stored with an answer's text: reasoning and tool results, limited in size."""
+"""Details stored with an answer: reasoning and tool results, limited in size."""
 
 from __future__ import annotations
 

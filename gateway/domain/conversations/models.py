@@ -99,7 +99,7 @@ class StoredMessage:
 
     @property
     def request_id(self) -> str | None:
-        """The request that produced this answer; None for questions and without a receipt."""
+        """The request that produced this answer; None for questions."""
         return (self.receipt or {}).get(REQUEST_ID)
 
     @property

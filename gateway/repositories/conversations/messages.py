@@ -39,7 +39,7 @@ _COLUMNS = (
     Message.events,
 )
 
-# Columns for people: `summary` and `request` are for models only.
+# Columns of messages that the API returns: `summary` and `request` are for models only.
 _VISIBLE_COLUMNS = (*_COLUMNS[:-3], null(), null(), Message.events)
 # Estimated memory of a message; JSON values are compressed on disk and larger in memory.
 _SIZE = func.octet_length(Message.content) + 4 * (

@@ -105,7 +105,7 @@ class RunningTurnRepository:
         return {row["id"] for row in rows}
 
     async def request_cancellation(self, user_id: UUID, message_id: UUID) -> str | None:
-        """Request the cancellation of the answer's turn, on whichever worker it runs.
+        """Request the cancellation of the answer's turn, on any worker.
 
         Returns the answer's status; None if it does not belong to the user.
         """

@@ -130,7 +130,7 @@ async def resume(
     responses=document_errors(404),
 )
 async def cancel(message_id: str, request: Request, principal: ReadCaller) -> CancelView:
-    """Cancel the turn on whichever worker runs it.
+    """Cancel the turn, on any worker.
 
     Its stream ends with `done`, and its partial text is stored.
 

@@ -175,9 +175,9 @@ async def _replay_events(
     responses=document_errors(404),
 )
 async def cancel_response(response_id: str, request: Request, principal: ApiKeyCaller) -> Response:
-    """Cancel the turn on whichever worker runs it and store its partial text.
+    """Cancel the turn, on any worker, and store its partial text.
 
-    A completed one does not change.
+    A completed turn does not change.
     """
     container, id_ = get_container(request), parse_response_id(response_id)
     await container.streams.partial_answers.cancel_turn(principal.user_id, id_)

@@ -55,8 +55,7 @@ class Authenticator:
         `Authorization` precedes `x-api-key`.
 
         Args:
-            counts: the rate limit that counts an access token's request; API key requests always count as
-                turns.
+            rate_category: the rate limit for access tokens; requests with API keys always count as `turn`.
 
         Raises:
             AuthenticationFailed: no credential was sent.

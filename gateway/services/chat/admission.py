@@ -47,7 +47,7 @@ class AdmittedTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersistedTurn(AdmittedTurn):
-    """An admitted turn of a conversation: its question is stored, and its answer will be."""
+    """An admitted turn of a conversation, whose question is already stored."""
 
     opened: OpenedTurn
     live: LiveTurn

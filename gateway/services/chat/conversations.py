@@ -72,7 +72,7 @@ class ConversationService:
     async def read(
         self, user_id: UUID, conversation_id: UUID
     ) -> tuple[Conversation, AsyncGenerator[list[BranchMessage], None]]:
-        """Return the conversation and its current branch in batches, oldest message first.
+        """Return the conversation and its current branch in batches, oldest first.
 
         Raises:
             NotFound: the account has no such conversation.

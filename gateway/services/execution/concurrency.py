@@ -23,7 +23,7 @@ class Permit:
         self._account_id = account_id
 
     def release(self) -> None:
-        """Let the next turn run. Safe to repeat."""
+        """Release the permit. Safe to repeat."""
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
             limiter.release(self._account_id)

@@ -59,7 +59,7 @@ class ResponseBuffer:
         self._chunks.close()
 
     def fail(self, error: BaseException) -> None:
-        """End with an error, in place of the head or in the middle of the body."""
+        """End with an error, before the head or in the middle of the body."""
         if self._head.done():
             self._chunks.fail(error)
         else:

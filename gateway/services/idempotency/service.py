@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: the first one runs, the others get its response."""
+"""Idempotent requests: the first with a key runs, the others get its response."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class SingleFlight:
         self._leader_keys[task] = key
         holder = secrets.token_bytes(12)
         result: FlightResult = NotShared.FAILED
-        # A lookup that is cancelled may have acquired the lease all the same.
+        # A cancelled lookup may have acquired the lease.
         lookup: CacheLookup | None = CacheLookup(has_lease=True)
         try:
             lookup = await self._lookup(account_id, key, holder, deadline)

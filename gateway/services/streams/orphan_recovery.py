@@ -26,7 +26,7 @@ class OrphanedTurnRecovery:
         self._events = events
 
     async def end_orphaned_turns(self) -> int:
-        """Mark the answers of orphaned turns `interrupted` and release their conversations.
+        """Mark answers of orphaned turns `interrupted` and release their conversations.
 
         Returns:
             the number of turns ended.

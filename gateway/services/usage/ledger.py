@@ -80,7 +80,7 @@ class Ledger:
             stores_data: the request stores data, so an account without free storage is refused.
 
         Returns:
-            None if the account has no limits; its usage is charged all the same.
+            None if the account has no limits; its usage is charged nevertheless.
 
         Raises:
             QuotaExceeded, BudgetExceeded: not enough is left; nothing was written.
