@@ -49,8 +49,8 @@ def split_range(
     """Split a range.
 
     Args:
-        until: the time up to which usage is aggregated; None if nothing is.
-        late: slots whose totals are out of date.
+        rolled_up_until: the time up to which usage is aggregated; None if nothing is.
+        stale_slots: slots whose totals are out of date.
     """
     if rolled_up_until is None or rolled_up_until <= date_range.start:
         return RangeSplit(date_range.start, date_range.start, (), ((date_range.start, date_range.end),), ())
