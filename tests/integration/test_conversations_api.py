@@ -74,7 +74,11 @@ async def client(engine: AsyncEngine, user: UUID) -> AsyncIterator[httpx.AsyncCl
     install_error_handlers(app)
     install_middleware(app, Settings(_env_file=None))
     service = ConversationService(partial(UnitOfWork, create_session_factory(engine)), ("auto", "small"))
-    app.state.container = SimpleNamespace(conversations=service, authenticator=ByHeader(), in_use=RefCount())
+    app.state.container = SimpleNamespace(
+        chat=SimpleNamespace(conversations=service),
+        accounts=SimpleNamespace(authenticator=ByHeader()),
+        references=RefCount(),
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://gateway", headers={"x-user": str(user)}
