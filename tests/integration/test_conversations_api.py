@@ -42,7 +42,7 @@ from tests.support.database import (
 class ByHeader:
     """Authenticates the account that `x-user` names."""
 
-    async def authenticate(self, headers: Headers, counts: str) -> Principal:
+    async def authenticate(self, headers: Headers, rate_category: str) -> Principal:
         kind = "api_key" if headers.get("x-kind") == "key" else "user"
         return Principal(user_id=UUID(headers["x-user"]), kind=kind)
 

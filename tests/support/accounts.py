@@ -81,7 +81,7 @@ async def service_probe(principal: Annotated[Principal, Depends(api_key_only("ch
 
 @probes.get("/api/chat/probe")
 async def chat_probe(
-    principal: Annotated[Principal, Depends(user_or_api_key("chat", counts="turn"))],
+    principal: Annotated[Principal, Depends(user_or_api_key("chat", rate_category="turn"))],
 ) -> dict[str, Any]:
     return {"user_id": str(principal.user_id), "kind": principal.kind}
 

@@ -33,7 +33,7 @@ Caller = Annotated[Principal, Depends(user_or_api_key("chat", rate_category="tur
 async def generate(
     request: Request,
     body: GenerateIn,
-    principal: Annotated[Principal, Depends(user_or_api_key("chat", counts="turn"))],
+    principal: Annotated[Principal, Depends(user_or_api_key("chat", rate_category="turn"))],
 ) -> Response:
     """Role and task select model, prompt, schema and parameters.
 

@@ -159,7 +159,7 @@ def test_the_config_fingerprint_covers_models_and_limits_but_no_secret() -> None
 def test_keys_are_the_same_in_every_process() -> None:
     script = (
         "from tests.unit.domain.caching.test_key import *\n"
-        "print((key(allowed_models=frozenset('abcdefgh')) + config_fingerprint(catalog())).hex())"
+        "print((key(allowed_models=frozenset('abcdefgh')) + catalog_fingerprint(catalog())).hex())"
     )
     here = (key(allowed_models=frozenset("abcdefgh")) + catalog_fingerprint(catalog())).hex()
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
