@@ -46,7 +46,7 @@ class ByHeader:
         kind = "api_key" if headers.get("x-kind") == "key" else "user"
         return Principal(user_id=UUID(headers["x-user"]), kind=kind)
 
-    def admit(self, principal: Principal) -> None:
+    def enforce_rate_limit(self, principal: Principal) -> None:
         """Limits are tested elsewhere."""
 
 
