@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.agent.model_call.stream_assembler import StreamAssembler
+from gateway.agent.model_call import stream_assembler
+from gateway.core.event_loop_yielding import iterate_cooperatively
 from gateway.core.exceptions import UpstreamTimeout
 from gateway.domain.config.catalog import Catalog
 from gateway.domain.events import (
@@ -243,13 +245,13 @@ async def test_a_disconnected_client_is_charged_for_output_so_far(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arrived = asyncio.Event()
-    add = StreamAssembler._add
 
-    def noting(self: StreamAssembler, event: ProviderEvent) -> None:
-        add(self, event)
-        arrived.set()
+    async def noting(events: AsyncGenerator[ProviderEvent, None]) -> AsyncGenerator[ProviderEvent, None]:
+        async for event in iterate_cooperatively(events):
+            yield event
+            arrived.set()  # the assembler asks for the next event, so it has buffered this one
 
-    monkeypatch.setattr(StreamAssembler, "_add", noting)
+    monkeypatch.setattr(stream_assembler, "iterate_cooperatively", noting)
     async with OpenAIUpstream() as up, OpenAIUpstream() as spare:
         up.script(Reply(text=("one two three ", "four"), gate=asyncio.Event(), gate_at=1))
         attempts: list[ModelCall] = []

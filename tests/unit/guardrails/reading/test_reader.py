@@ -147,13 +147,13 @@ def test_guards_with_one_embedder_share_a_reader() -> None:
 def test_concurrent_reads_of_a_text_share_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     started, go_on, calls = threading.Event(), threading.Event(), []
 
-    def slowly(self: SharedReader, text: str) -> np.ndarray:
-        calls.append(text)
+    def slowly(window: str, *_: object) -> np.ndarray:
+        calls.append(window)
         started.set()
         assert go_on.wait(10)
-        return np.ones((1, 1), dtype=np.float32)
+        return np.ones(INPUT_COUNT, dtype=np.float32)
 
-    monkeypatch.setattr(reading.SharedReader, "_read_message", slowly)
+    monkeypatch.setattr(reading, "extract_features", slowly)
     reader = SharedReader(EMBEDDER.embed)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(reader.message_rows, "a question")
@@ -171,11 +171,11 @@ def test_concurrent_reads_of_a_text_share_one_computation(monkeypatch: pytest.Mo
 
 
 def test_a_failed_read_fails_for_all_and_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: SharedReader, text: str) -> np.ndarray:
+    def fail(*_: object) -> np.ndarray:
         raise RuntimeError("the model is broken")
 
     reader = SharedReader(EMBEDDER.embed)
-    monkeypatch.setattr(reading.SharedReader, "_read_message", fail)
+    monkeypatch.setattr(reading, "extract_features", fail)
     with pytest.raises(RuntimeError, match="broken"):
         reader.message_rows("a question")
     monkeypatch.undo()

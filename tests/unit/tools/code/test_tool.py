@@ -15,7 +15,6 @@ from gateway.domain.config.tools import ToolsConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools.code import sandbox
 from gateway.tools.code.isolation import Isolation
-from gateway.tools.code.process import SandboxProcess
 from gateway.tools.code.tool import CodeTool
 from gateway.tools.registry import ToolRegistry
 from gateway.tools.result import MAX_CONTENT_BYTES, ToolResult
@@ -158,7 +157,7 @@ async def test_a_run_that_waits_too_long_is_busy() -> None:
 
 async def test_a_cancelled_run_releases_its_permit(monkeypatch: pytest.MonkeyPatch) -> None:
     started = asyncio.Event()
-    monkeypatch.setattr(sandbox, "SandboxProcess", announcing(started))
+    announce_start(started, monkeypatch)
     tools = registry(processes=1, seconds=20, queue_seconds=30)
     try:
         task = asyncio.create_task(run(tools, FOREVER))
@@ -173,7 +172,7 @@ async def test_a_cancelled_run_releases_its_permit(monkeypatch: pytest.MonkeyPat
 
 async def test_closing_ends_running_and_waiting_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     started = asyncio.Event()
-    monkeypatch.setattr(sandbox, "SandboxProcess", announcing(started))
+    announce_start(started, monkeypatch)
     tools = registry(processes=1, seconds=20, queue_seconds=30)
     tasks = [asyncio.create_task(run(tools, FOREVER)) for _ in range(3)]
     await started.wait()
@@ -219,13 +218,13 @@ async def test_runs_leave_no_file_descriptor_and_no_process(tools: ToolRegistry)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def announcing(started: asyncio.Event) -> type[SandboxProcess]:
-    """Return a process class that sets an event when its process has started."""
+def announce_start(started: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the event when a program has started, which is when its priority is lowered."""
     loop = asyncio.get_running_loop()
+    setpriority = os.setpriority
 
-    class Announcing(SandboxProcess):
-        def _collect_output(self, *arguments: Any) -> Any:
-            loop.call_soon_threadsafe(started.set)
-            return super()._collect_output(*arguments)
+    def announcing(*arguments: int) -> None:
+        loop.call_soon_threadsafe(started.set)
+        setpriority(*arguments)
 
-    return Announcing
+    monkeypatch.setattr(os, "setpriority", announcing)

@@ -18,7 +18,8 @@ from gateway.domain.config.web_tools import WebSearchConfig
 from gateway.domain.messages import ToolCall
 from gateway.tools.registry import ToolRegistry
 from gateway.tools.result import ToolResult
-from gateway.tools.web_search.engine import DdgsEngine, SearchFailed, SearchQuery
+from gateway.tools.web_search.engine import DdgsEngine, Row, SearchFailed, SearchKind, SearchQuery
+from gateway.tools.web_search.tool import WebSearchTool
 from tests.support.upstreams.page_server import PageResponse, PageServer
 
 PAGES = b"""<html><body><ul class="results-standard">
@@ -48,9 +49,9 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PageServer]:
 async def run(seconds: float = 20, **arguments: Any) -> ToolResult:
     section = {"backend": "mojeek,yahoo", "timeout_seconds": seconds}
     config = ToolsConfig.model_validate({"enabled": ["web_search"], "web_search": section})
-    registry = ToolRegistry(config)
     # Yahoo's page search would use the internet.
-    registry._tools["web_search"]._engine = Engine(config.web_search)  # type: ignore[attr-defined]
+    tool = WebSearchTool(config, OneBackendPerKind(config.web_search))
+    registry = ToolRegistry(config, instances={"web_search": tool})
     try:
         return await registry.run(
             ToolCall("1", "web_search", json.dumps({"query": "tea history", **arguments}))
@@ -59,12 +60,21 @@ async def run(seconds: float = 20, **arguments: Any) -> ToolResult:
         await registry.aclose()
 
 
-class Engine(DdgsEngine):
-    """One engine per kind of search."""
+class OneBackendPerKind:
+    """Searches pages with Mojeek and news with Yahoo."""
 
-    async def search(self, kind: Any, query: SearchQuery) -> Any:
-        self._backend = "mojeek" if kind == "text" else "yahoo"
-        return await super().search(kind, query)
+    def __init__(self, config: WebSearchConfig) -> None:
+        self.engines: dict[SearchKind, DdgsEngine] = {
+            "text": DdgsEngine(config.model_copy(update={"backend": "mojeek"})),
+            "news": DdgsEngine(config.model_copy(update={"backend": "yahoo"})),
+        }
+
+    async def search(self, kind: SearchKind, query: SearchQuery) -> list[Row]:
+        return await self.engines[kind].search(kind, query)
+
+    def close(self) -> None:
+        for engine in self.engines.values():
+            engine.close()
 
 
 async def test_results_of_engines_are_parsed_merged_and_formatted(site: PageServer) -> None:
