@@ -210,7 +210,7 @@ def _turns(one: TwoWorkerStage) -> int:
 
 def _is_awaited(worker: Gateway) -> bool:
     """Whether a turn of this worker makes a call that others wait for."""
-    return any(turn.has_waiters() for turn in worker.container.tasks._turns.values())
+    return worker.container.chat.service.runner.single_flight.waiting > 0
 
 
 async def _leading(

@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from gateway.guardrails.base import Guardrail, Verdict
+from gateway.guardrails.pipeline import GuardrailPipeline
+from gateway.repositories.turns.repository import TurnRepository
 from tests.support.database import fetch_rows
 from tests.support.gateway import Account, Gateway, running_gateway
 from tests.support.ledger_audit import wait_settled
@@ -100,7 +102,7 @@ class Slow(Guardrail):
 
 
 async def test_prompts_blocked_by_a_guard_during_the_call(
-    database_url: str, redis_url: str, tmp_path: Path
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocking = {"guardrails": {"people": {"injection": "block", "unsafe": "off"}}}
     async with (
@@ -108,7 +110,8 @@ async def test_prompts_blocked_by_a_guard_during_the_call(
         gateway_over(up, database_url, redis_url, tmp_path, **blocking) as gateway,
     ):
         person = await gateway.sign_up()
-        gateway.container.chat.service._runner.resources.guardrails._guards = (Slow(up),)
+        guardrails = gateway.container.chat.service.runner.resources.guardrails
+        monkeypatch.setattr(guardrails, "check_input", GuardrailPipeline([Slow(up)]).check_input)
         for _ in range(4):
             answer = await gateway.http.post("/api/chat", json={"message": PROMPT}, headers=person.headers)
             assert answer.json()["message"]["finish_reason"] == "content_filter"
@@ -178,7 +181,7 @@ async def test_turns_whose_worker_was_killed(database_url: str, redis_url: str, 
             gateway.container.engine,
             "UPDATE reservations SET expires_at = now() - interval '1 second' RETURNING 1",
         )
-        while await ledger._turns.release_expired():
+        while await TurnRepository(gateway.container.engine).release_expired():
             pass
         await compare(gateway, up, person, "killed worker")
         for task in asked:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,8 +11,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-from gateway.agent.context import AgentResources
-from gateway.domain.config.conversation_queue import ConversationQueueConfig
 from gateway.repositories.turns.waiting import WaitingTurnRepository
 from tests.support.database import fetch_rows, wait_for_row
 from tests.support.gateway import Account, Gateway
@@ -28,6 +25,11 @@ async def upstream() -> AsyncIterator[OpenAIUpstream]:
         yield up
 
 
+@pytest.fixture
+def queue_seconds() -> float:
+    return 8
+
+
 @pytest.fixture(params=["with Valkey", "without Valkey"])
 async def workers(
     request: pytest.FixtureRequest,
@@ -35,13 +37,14 @@ async def workers(
     redis_url: str,
     tmp_path: Path,
     upstream: OpenAIUpstream,
+    queue_seconds: float,
 ) -> AsyncIterator[tuple[Gateway, Gateway]]:
     config: dict[str, object] = {
         "providers": {"up": {"type": "openai", "base_url": upstream.url}},
         "models": {"m": {"provider": "up", "model": "gpt-test"}},
         "retry": {"attempts": 1},
         "guardrails": {"people": {"injection": "off", "unsafe": "off"}},
-        "conversation_queue": {"turns": 4, "seconds": 8},
+        "conversation_queue": {"turns": 4, "seconds": queue_seconds},
         "tiers": {"free": {}, "pro": {}},
     }
     valkey = redis_url if request.param == "with Valkey" else ""
@@ -164,13 +167,8 @@ async def test_a_dead_waiters_ticket_expires(talk: Talk) -> None:
     assert (await alive).status_code == 200
 
 
-async def test_queued_turns_are_rejected_at_the_deadline(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = talk.workers[1].container.catalog.conversation_queue.model_copy(update={"seconds": 0.3})
-    monkeypatch.setattr(
-        talk.workers[1].container.chat.service._admission,
-        "_resources",
-        _with_queue(talk.workers[1].container.chat.service._admission._resources, queue),
-    )
+@pytest.mark.parametrize("queue_seconds", [0.3])
+async def test_queued_turns_are_rejected_at_the_deadline(talk: Talk) -> None:
     late = await talk.ask("late", 1, on_busy="queue")
     assert (late.status_code, late.json()["error"]["message_id"]) == (409, talk.running_id)
     talk.go.set()
@@ -187,7 +185,3 @@ async def test_a_stopping_worker_rejects_its_queued_turns(talk: Talk) -> None:
     talk.go.set()
     assert talk.first is not None
     assert (await talk.first).status_code == 200
-
-
-def _with_queue(parts: AgentResources, queue: ConversationQueueConfig) -> AgentResources:
-    return replace(parts, catalog=parts.catalog.model_copy(update={"conversation_queue": queue}))

@@ -341,7 +341,11 @@ async def test_a_rate_limited_request_may_be_repeated(
 
 
 async def test_a_dead_holders_key_is_taken_over_after_its_lease(
-    gateway: Gateway, person: Account, upstream: OpenAIUpstream, monkeypatch: pytest.MonkeyPatch
+    serve: Serve,
+    gateway: Gateway,
+    service: dict[str, str],
+    upstream: OpenAIUpstream,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The claim of a dead process, which is not renewed.
     claim = table.IdempotencyRepository.claim
@@ -352,20 +356,16 @@ async def test_a_dead_holders_key_is_taken_over_after_its_lease(
     gate = asyncio.Event()
     upstream.script(Reply(gate=gate), Reply())
     monkeypatch.setattr(table.IdempotencyRepository, "claim", brief)
-    dead = asyncio.create_task(post(gateway, COMPLETIONS, completion(), await key_of(gateway, person)))
+    dead = asyncio.create_task(post(gateway, COMPLETIONS, completion(), service))
     await upstream.wait_for_calls(1)
-    gateway.container.idempotency.service._recordings.clear()  # and no recording in this worker
-    answer = await post(gateway, COMPLETIONS, completion(), await key_of(gateway, person))
+    async with serve() as other:
+        answer = await post(other, COMPLETIONS, completion(), service)
     assert (answer.status_code, replayed(answer), len(upstream.calls)) == (200, False, 2)
     gate.set()
     await dead
     # A worker that was taken for dead does not overwrite the response sent since.
-    again = await post(gateway, COMPLETIONS, completion(), await key_of(gateway, person))
+    again = await post(gateway, COMPLETIONS, completion(), service)
     assert again.content == answer.content
-
-
-async def key_of(gateway: Gateway, person: Account) -> dict[str, str]:
-    return {"authorization": f"Bearer {await gateway.create_api_key(person)}"}
 
 
 async def test_registration_is_idempotent(gateway: Gateway) -> None:

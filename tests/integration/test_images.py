@@ -271,15 +271,15 @@ async def test_a_full_disk_is_reported_and_costs_nothing(
     gateway: Gateway, person: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     kept: list[bytes] = []
-    put = BlobStore._put
+    put = BlobStore.put
 
-    def second_fails(store: BlobStore, content: bytes) -> str:
+    async def second_fails(store: BlobStore, content: bytes) -> str:
         kept.append(content)
         if len(kept) == 2:
             raise OSError(number, "secret path")
-        return put(store, content)
+        return await put(store, content)
 
-    monkeypatch.setattr(BlobStore, "_put", second_fails)
+    monkeypatch.setattr(BlobStore, "put", second_fails)
     answer = await gateway.http.post(GENERATE, json={**SMALL, "n": 2}, headers=person.headers)
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["code"]) == (503, "unavailable_error", "overloaded")

@@ -246,7 +246,7 @@ def crash(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("a node did not foresee this")
         yield
 
-    monkeypatch.setattr(gateway.container.chat.service._runner, "run", broken)
+    monkeypatch.setattr(gateway.container.chat.service.runner, "run", broken)
 
 
 # Created in a call: an event belongs to the loop of the first test that waits for it.

@@ -89,6 +89,14 @@ class _Tasks:
         return self.running.get(message_id)
 
 
+class _Ledger:
+    def __init__(self, lost_turns: list[UUID]) -> None:
+        self.lost_turns = lost_turns
+
+    async def renew_leases(self) -> list[UUID]:
+        return self.lost_turns
+
+
 class _Turn:
     cancelled = False
 
@@ -103,10 +111,11 @@ async def test_a_turn_that_just_ended_is_not_lost(
     tasks = _Tasks()
     ending, lost = uuid4(), uuid4()
     tasks.running = {ending: _Turn(), lost: _Turn()}
-    rounds = MaintenanceJob(None, None, None, None, tasks)  # type: ignore[arg-type]
+    ledger = _Ledger([ending, lost, uuid4()])
+    rounds = MaintenanceJob(None, None, ledger, None, tasks)  # type: ignore[arg-type]
     before = dict(tasks.running)
     with capture_logs() as logs:
-        round_ = asyncio.create_task(rounds._cancel_lost_turns([ending, lost, uuid4()]))
+        round_ = asyncio.create_task(rounds.run_once(run_hourly_tasks=False, expire_others=False))
         await asyncio.sleep(0)
         del tasks.running[ending]
         await round_

@@ -19,6 +19,7 @@ from PIL import Image
 from examples.product_detail.agents import RoleAgent
 from examples.product_detail.page import six_agents
 from gateway.client import AsyncLLMGatewayClient, AsyncMediaGatewayClient
+from gateway.services.roles.registry import RoleRegistry, RoleTask
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.paths import PROJECT
 from tests.support.scripts import load_script
@@ -48,6 +49,15 @@ async def on_mocks(
     }
     async with running_gateway(database_url, redis_url, folder, config) as gateway:
         yield gateway, await gateway.create_api_key(await gateway.sign_up())
+
+
+def remove_role(registry: RoleRegistry, removed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = registry.get
+
+    def get_others(role: str, task: str | None) -> RoleTask:
+        return get("removed" if role == removed else role, task)
+
+    monkeypatch.setattr(registry, "get", get_others)
 
 
 @pytest.fixture
@@ -104,6 +114,7 @@ async def test_a_failing_agent_is_named_and_earlier_results_are_saved(
     tmp_path: Path,
     script: ModuleType,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     failing: str,
 ) -> None:
     output = tmp_path / "page.json"
@@ -113,7 +124,7 @@ async def test_a_failing_agent_is_named_and_earlier_results_are_saved(
         if failing == "VisionGeneratorAgent":
             given += ["--image-model", "bad"]
         else:
-            gateway.container.roles.generate._roles._entries.pop(("strategist", None))
+            remove_role(gateway.container.roles.registry, "strategist", monkeypatch)
         assert await script.main(given) == 1
     page = json.loads(output.read_text(encoding="utf-8"))
     done = PARTS[: [agent.name for agent in agents()].index(failing)]

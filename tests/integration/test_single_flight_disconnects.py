@@ -39,9 +39,9 @@ async def test_the_leader_disconnects_and_ninety_nine_waiters_get_its_answer(
         others = [
             asyncio.create_task(client.post(COMPLETIONS, json=body, headers=headers)) for _ in range(99)
         ]
-        single_flight = gateway.container.chat.service._runner._single_flight
+        single_flight = gateway.container.chat.service.runner.single_flight
         async with asyncio.timeout(20):
-            while sum(single_flight._waiters.values()) < 99:  # noqa: ASYNC110 - waiters send no event
+            while single_flight.waiting < 99:  # noqa: ASYNC110 - waiters send no event
                 await asyncio.sleep(0.01)
         leader.cancel()
         await asyncio.wait({leader})

@@ -62,7 +62,7 @@ class ChatService:
         conversation_queue: ConversationQueue,
         image_tool: ImageToolBinding,
     ) -> None:
-        self._runner = runner
+        self.runner = runner
         self._admission = TurnAdmission(runner.resources, ledger, conversation_queue)
         self._settlement = TurnSettlement(ledger, titles, conversation_queue, runner.resources.tools.names)
         self._ledger = ledger
@@ -154,7 +154,7 @@ class ChatService:
         Returns:
             the last event.
         """
-        task.has_waiters = partial(self._runner.has_waiters, task.task)
+        task.has_waiters = partial(self.runner.has_waiters, task.task)
         with turn_span(admitted) as span:
             ending = await self._execute(task, admitted, publish)
             end_turn_span(span, ending)
@@ -210,7 +210,7 @@ class ChatService:
                 services=self._image_tool.for_turn(admitted.scope),
                 budget=admitted.budget,
             )
-            await self._runner.run(run, principal.user_id)
+            await self.runner.run(run, principal.user_id)
         except asyncio.CancelledError as reason:
             task.acknowledge_cancel()
             if ending is None:
@@ -225,7 +225,7 @@ class ChatService:
         return ending
 
     def _guard_modes(self, admitted: AdmittedTurn) -> GuardModes:
-        guards = self._runner.resources.catalog.guardrails
+        guards = self.runner.resources.catalog.guardrails
         if admitted.scope.principal.kind == "user":
             return guards.people
         return guards.api_keys.at_least(admitted.turn.guard_overrides)
@@ -237,7 +237,7 @@ class ChatService:
 
     def _cancels_on_disconnect(self, principal: Principal) -> bool:
         """Return whether the principal's turns are cancelled on a client disconnect."""
-        policy = self._runner.resources.catalog.on_disconnect
+        policy = self.runner.resources.catalog.on_disconnect
         return (policy.people if principal.kind == "user" else policy.api_keys) == "cancel"
 
 

@@ -31,14 +31,14 @@ class CachingRunner:
     ) -> None:
         self.resources = runner.resources
         self._runner = runner
-        self._single_flight = single_flight
+        self.single_flight = single_flight
         self._semantic = semantic
         self._enabled = runner.resources.catalog.cache.exact.ttl_seconds > 0
         self._config_fingerprint = catalog_fingerprint(runner.resources.catalog)
 
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether other requests wait for the call of this task's turn."""
-        return self._single_flight.has_waiters(task)
+        return self.single_flight.has_waiters(task)
 
     async def run(self, run: TurnRun, account_id: UUID) -> None:
         """Run as `AgentRunner.run`; reuse only answers of the account `account_id`."""
@@ -61,7 +61,7 @@ class CachingRunner:
         ):
             call = partial(self._run_similar, self._semantic, question, call, replay)
         started = perf_counter()
-        shared = await self._single_flight.run(
+        shared = await self.single_flight.run(
             account_id, key_of(turn, messages), call, max_wait_seconds=self._wait_limit(turn)
         )
         if shared is not None:

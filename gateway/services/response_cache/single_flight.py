@@ -67,6 +67,11 @@ class SingleFlight:
         self._leader_keys: dict[asyncio.Task[Any] | None, bytes] = {}
         self._waiters: Counter[bytes] = Counter()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests of this worker wait for the call of another."""
+        return self._waiters.total()
+
     def has_waiters(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether other requests of this worker wait for this task's call."""
         key = self._leader_keys.get(task)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -95,7 +96,14 @@ def test_postgres_starts_with_a_pid_file_of_an_unrelated_process(tmp_path: Path)
     os.getuid() != 0 or sys.platform != "linux", reason="only root has to become another user"
 )
 def test_root_runs_postgres_without_user_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PostgresServer, "_root_drop_method", lambda self: "nobody")
+    run = subprocess.run
+
+    def without_namespaces(command: list[str], **named: Any) -> subprocess.CompletedProcess[Any]:
+        if "namespace" in command:
+            return subprocess.CompletedProcess(command, 1)
+        return run(command, **named)
+
+    monkeypatch.setattr(subprocess, "run", without_namespaces)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)  # as root's home is
     postgres = PostgresServer(closed / "postgres", durable=False)
