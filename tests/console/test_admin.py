@@ -87,7 +87,7 @@ async def test_statistics_follow_the_date_range_and_the_time_zone(
 
 
 async def test_an_open_circuit_breaker_is_shown_with_its_history(admin_page: Page, gateway: Gateway) -> None:
-    upstreams = gateway.container.operations.circuit_breakers._parts.upstreams
+    upstreams = gateway.container.chat.service.runner.resources.upstreams
     await admin_page.goto("/admin/breakers")  # the page's former URL
     upstream = upstreams.get("slow", "slow")
     for _ in range(5):

@@ -15,9 +15,11 @@ import httpx
 import uvicorn
 import yaml
 from fastapi import FastAPI
+from gateway.cache.rate_limit import RateLimiter
 
 from gateway import main
 from gateway.bootstrap.container import Container
+from gateway.cache.auth import AuthCache
 from gateway.cache.client import ValkeyUnavailable
 from gateway.cli.serve import KEEP_ALIVE_SECONDS
 from gateway.core.database import create_session_factory
@@ -97,7 +99,8 @@ async def set_role(gateway: Gateway, person: Account, *, role: str = "admin") ->
     """Set an account's role, which no route can do for the first administrator."""
     async with gateway.unit_of_work() as uow:
         await uow.admin.update(UUID(person.id), {"role": role}, revoke_access_tokens=False)
-    await gateway.container.operations.admin._cache.invalidate_account(UUID(person.id))
+    valkey = gateway.container.valkey
+    await AuthCache(valkey, RateLimiter(valkey, {})).invalidate_account(UUID(person.id))
 
 
 @asynccontextmanager
