@@ -55,14 +55,13 @@ async def prepare(gateway: Gateway, kind: str) -> tuple[dict[str, str], dict[str
     key = await gateway.http.post("/api/user/api-keys", json={"name": "mine"}, headers=person.headers)
     await gateway.http.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})
     sessions = (await gateway.http.get("/api/user/sessions", headers=person.headers)).json()["items"]
-    mine = gateway.container.accounts.authenticator._tokens.verify(person.access_token).session_id
     ids = {
         "conversation_id": answer.json()["conversation_id"],
         "message_id": answer.json()["message"]["id"],
         "key_id": (
             await gateway.http.post("/api/user/api-keys", json={"name": "x"}, headers=person.headers)
         ).json()["id"],
-        "session_id": next(one["id"] for one in sessions if one["id"] != str(mine)),
+        "session_id": next(one["id"] for one in sessions if not one["current"]),
         "user_id": (await gateway.sign_up()).id,
         "name": "mock",
     }

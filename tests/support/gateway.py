@@ -15,12 +15,12 @@ import httpx
 import uvicorn
 import yaml
 from fastapi import FastAPI
-from gateway.cache.rate_limit import RateLimiter
 
 from gateway import main
 from gateway.bootstrap.container import Container
 from gateway.cache.auth import AuthCache
 from gateway.cache.client import ValkeyUnavailable
+from gateway.cache.rate_limit import RateLimiter
 from gateway.cli.serve import KEEP_ALIVE_SECONDS
 from gateway.core.database import create_session_factory
 from gateway.core.settings import Settings
