@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gateway.agent.routing.fallback import should_fall_back
 from gateway.agent.state import AgentState
-from gateway.core.exceptions import (
-    ContextLengthExceeded,
-    UnsupportedParameter,
-    UpstreamError,
-    UpstreamRejected,
-    UpstreamTooLarge,
-)
+from gateway.core.exceptions import ContextLengthExceeded
 
 # How often a prompt that the upstream rejected as too long is shortened.
 MAX_SHRINKS = 2
@@ -39,21 +34,6 @@ def after_llm(state: AgentState) -> Literal["llm", "tools", "retry", "guardrail"
     if state["block_reason"] is not None:
         return "guardrail"
     return tools_or_format(state)
-
-
-def should_fall_back(state: AgentState) -> bool:
-    """Whether the failure allows another call, possibly of another model.
-
-    If a preferred model rejects the request, the turn ends. If a fallback rejects it, the next candidate is
-    called.
-    """
-    failure = state["failure"]
-    if state["has_output"]:
-        return False
-    if isinstance(failure, UpstreamError | ContextLengthExceeded | UpstreamTooLarge):
-        return True
-    is_fallback = len(state["failures"]) > 1
-    return is_fallback and isinstance(failure, UpstreamRejected | UnsupportedParameter)
 
 
 def should_shrink(state: AgentState) -> bool:

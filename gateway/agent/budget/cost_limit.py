@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.agent import edges
+from gateway.agent.routing.fallback import should_fall_back
 from gateway.agent.state import AgentState
 from gateway.core.exceptions import BudgetExceeded
 from gateway.domain.config.catalog import Catalog
@@ -46,5 +47,5 @@ def affords_another_call(
 def _continues(state: AgentState) -> bool:
     """Whether the edges would continue with another model call or tools."""
     if state["failure"] is not None:
-        return edges.should_fall_back(state) or edges.should_shrink(state)
+        return should_fall_back(state) or edges.should_shrink(state)
     return edges.tools_or_format(state) == "tools"

@@ -15,7 +15,7 @@ from gateway.agent.guards.verdicts import GuardrailBlocked
 from gateway.agent.model_call.response_accumulator import ResponseAccumulator
 from gateway.agent.model_call.stream_assembler import StreamAssembler
 from gateway.agent.model_call.timeouts import CallDeadline, timeouts_for
-from gateway.agent.routing.fallback import rejects_streaming
+from gateway.agent.routing.alternatives import rejects_streaming
 from gateway.agent.state import Route
 from gateway.agent.tracing import end_model_span, model_span
 from gateway.core.event_loop_yielding import iterate_cooperatively

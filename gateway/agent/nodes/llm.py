@@ -21,7 +21,7 @@ from gateway.agent.guards.verdicts import GuardrailBlocked
 from gateway.agent.model_call.answer_call import AnswerCall
 from gateway.agent.model_call.request_builder import build_request, prompt_tokens_to_reserve
 from gateway.agent.model_call.response_accumulator import ResponseAccumulator
-from gateway.agent.routing.fallback import stream_if_alternatives
+from gateway.agent.routing.alternatives import stream_if_alternatives
 from gateway.agent.state import AgentState, Route
 from gateway.agent.tool_use.limits import enforce_round_limit
 from gateway.agent.tool_use.selection import select_tools

@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from gateway.agent.context import AgentContext, AgentResources
 from gateway.agent.model_call.request_builder import minimum_tokens
-from gateway.agent.routing.fallback import skip_unsupporting_models
+from gateway.agent.routing.alternatives import skip_unsupporting_models
 from gateway.agent.routing.selection import (
     ModelPreference,
     Requirements,

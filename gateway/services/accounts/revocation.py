@@ -81,7 +81,7 @@ class RevocationService:
             unsubscribe()
             await cancel_and_wait(poll)
 
-    async def cancel_revoked(self, owners: Collection[tuple[UUID, UUID | None]]) -> int:
+    async def cancel_turns_of_inactive(self, owners: Collection[tuple[UUID, UUID | None]]) -> int:
         """Cancel local turns whose account or session is no longer active; return how many."""
         if not owners:
             return 0
@@ -114,5 +114,5 @@ class RevocationService:
     async def _poll(self) -> None:
         """Check the owners of turns that also ran at the previous poll: short turns cost no query."""
         owners = self._tasks.owners()
-        await self.cancel_revoked(owners & self._previous_owners)
+        await self.cancel_turns_of_inactive(owners & self._previous_owners)
         self._previous_owners = owners

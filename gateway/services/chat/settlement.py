@@ -99,7 +99,7 @@ class TurnSettlement:
         if not isinstance(admitted, PersistedTurn) or answer is None:
             await self._ledger.settle_calls(admitted.bill.owner, entries, turn_id)
             return
-        closed = await self._ledger.close_turn(_finished_turn(admitted, answer, error, entries))
+        closed = await self._ledger.settle_turn(_finished_turn(admitted, answer, error, entries))
         if closed.has_waiters:
             self._conversation_queue.notify_released(admitted.live.conversation_id)
         if not closed.applied:

@@ -146,7 +146,7 @@ class Ledger:
             lambda: self._turns.record_usage(owner, calls, reservation_id), owner, calls, reservation_id
         )
 
-    async def close_turn(self, turn: FinishedTurn) -> CloseResult:
+    async def settle_turn(self, turn: FinishedTurn) -> CloseResult:
         """Close a persisted turn: store its answer and settle.
 
         Not applied if its lease was taken over.
